@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// An open block device.
+#pragma once
+
+#include <spdk_io/bdev.hpp>
+#include <spdk_io/error.hpp>
+#include <spdk_io/io_channel.hpp>
+
+#include <string_view>
+#include <utility>
+
+struct spdk_bdev_desc;
+
+namespace spdk_io::inline SPDK_IO_ABI {
+
+enum class access { read_only, read_write };
+
+// A copyable handle to an open descriptor. The device is closed once the last bdev_desc and
+// io_channel of it is dropped and its I/O has completed, on the thread that opened it. If that
+// thread ends first, the device is closed then, and the handles left fail with a clear error.
+//
+// It does I/O by itself: read(), write() and so on use the calling thread's own channel, looked
+// up when the operation starts. io_channel, from channel(), saves the look-up.
+// Thread: the handle may be copied and dropped on any; open() needs an attached one, and the
+// I/O runs on the thread that starts it.
+class bdev_desc : public detail::io_calls<bdev_desc> {
+ public:
+  // Errors: no_such_device (the message lists those there are); operation_not_permitted (claimed
+  // by a module, and read_write was asked for; no thread is attached; no init_subsystems() yet).
+  static result<bdev_desc> open(std::string_view name, access mode = access::read_write);
+
+  bdev_desc() = default;  // empty
+  bdev_desc(const bdev_desc& other) noexcept;
+  bdev_desc(bdev_desc&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  bdev_desc& operator=(bdev_desc other) noexcept {
+    std::swap(state_, other.state_);
+    return *this;
+  }
+  ~bdev_desc();
+
+  // The calling thread's channel: one for each thread, made at the first call and kept while
+  // the device is open.
+  // Errors: no thread is attached here; the device was closed; SPDK is out of memory.
+  result<io_channel> channel() const;
+
+  // What is open. Requires: not empty, not closed(); valid while it is open.
+  spdk_io::bdev bdev() const noexcept;
+  access mode() const noexcept;
+
+  bool closed() const noexcept;   // empty, or its thread has ended
+  bool removed() const noexcept;  // the device is going: drop the handles to let it
+
+  spdk_bdev_desc* native_handle() const noexcept;  // borrowed; null if closed
+
+ private:
+  friend class detail::io_calls<bdev_desc>;
+  explicit bdev_desc(detail::desc_state* state) noexcept : state_(state) {}
+  detail::desc_state* io_target() const noexcept { return state_; }
+
+  detail::desc_state* state_ = nullptr;
+};
+
+}  // namespace spdk_io::inline SPDK_IO_ABI

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A call to another thread: one object in the caller's frame travels there and back.
+#pragma once
+
+#include <spdk_io/awaitable.hpp>
+#include <spdk_io/detail/detached.hpp>
+#include <spdk_io/detail/fatal.hpp>
+#include <spdk_io/detail/operation.hpp>
+#include <spdk_io/error.hpp>
+
+#include <coroutine>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace spdk_io::inline SPDK_IO_ABI::detail {
+
+class thread_state;
+
+// Hands a message to a thread. Error: it has ended.
+result<void> send(thread_state& to, message_node& message);
+
+// What f() comes to: awaited if it is awaitable, and not yet wrapped in a result.
+template <class F>
+struct call_traits {
+  using returned = std::invoke_result_t<F&>;
+  static constexpr bool is_async = awaitable<returned>;
+  static auto final_type() {
+    if constexpr (is_async) {
+      return std::type_identity<await_result_t<returned>>();
+    } else {
+      return std::type_identity<returned>();
+    }
+  }
+  using value = std::remove_cvref_t<typename decltype(final_type())::type>;
+  using wrapped = std::conditional_t<is_result<value>::value, std::type_identity<value>,
+                                     std::type_identity<result<value>>>::type;
+};
+
+// The part that does not depend on the function: where the call is, and its way home.
+class call_base {
+ public:
+  explicit call_base(std::shared_ptr<thread_state> target) noexcept : target_(std::move(target)) {}
+  call_base(call_base&&) = default;
+  call_base& operator=(call_base&&) = delete;
+
+ protected:
+  enum class place : std::uint8_t { here, away, back };
+
+  // Sends `message` off; false, with error() set, if it cannot go.
+  bool depart(message_node& message) noexcept;
+  // On the target: sends it home.
+  void come_home(message_node& message) noexcept;
+  // At home, without user code: makes the caller ready.
+  void arrived(message_node& message) noexcept;
+  // The caller's frame dies: waits for the call to come home.
+  void abandon(message_node& message) noexcept;
+
+  ~call_base() = default;
+
+  std::shared_ptr<thread_state> target_;
+  thread_state* home_ = nullptr;
+  error error_;
+  place place_ = place::here;
+};
+
+template <class F>
+class [[nodiscard]] call_operation
+    : public operation_base<call_operation<F>, typename call_traits<F>::wrapped, message_node>,
+      private call_base {
+  using traits = call_traits<F>;
+  using wrapped = typename traits::wrapped;
+
+ public:
+  template <class G>
+  call_operation(std::shared_ptr<thread_state> target, G&& f)
+      : call_base(std::move(target)), function_(std::forward<G>(f)) {}
+  call_operation(call_operation&&) = default;
+  ~call_operation() {
+    if (place_ != place::here) [[unlikely]] abandon(*this);
+  }
+
+  bool begin() noexcept {
+    resume_ = this->run;
+    this->run = run_there;
+    this->internal = false;
+    if (depart(*this)) return true;
+    this->run = resume_;
+    return false;
+  }
+
+  wrapped finish() {
+    place_ = place::here;
+    if (exception_) std::rethrow_exception(std::move(exception_));
+    if (error_.code() != std::errc()) return std::unexpected(error_);
+    return std::move(*result_);
+  }
+
+ private:
+  static void run_there(ready_node& node) {
+    auto& self = static_cast<call_operation&>(node);
+    if constexpr (traits::is_async) {
+      run_async(self);
+    } else {
+      try {
+        if constexpr (std::is_void_v<typename traits::returned>) {
+          std::invoke(self.function_);
+          self.result_.emplace();
+        } else {
+          self.result_.emplace(std::invoke(self.function_));
+        }
+      } catch (...) {
+        self.exception_ = std::current_exception();
+      }
+      self.go_home();
+    }
+  }
+
+  static detached run_async(call_operation& self) {
+    try {
+      if constexpr (std::is_void_v<typename traits::value>) {
+        co_await std::invoke(self.function_);
+        self.result_.emplace();
+      } else {
+        self.result_.emplace(co_await std::invoke(self.function_));
+      }
+    } catch (...) {
+      self.exception_ = std::current_exception();
+    }
+    self.go_home();
+  }
+
+  void go_home() noexcept {
+    this->run = run_home;
+    this->internal = true;
+    come_home(*this);
+  }
+
+  static void run_home(ready_node& node) {
+    auto& self = static_cast<call_operation&>(node);
+    self.run = self.resume_;
+    self.arrived(self);
+  }
+
+  F function_;
+  std::optional<wrapped> result_;
+  std::exception_ptr exception_;
+  ready_node::run_function resume_ = nullptr;
+};
+
+class [[nodiscard]] schedule_operation
+    : public operation_base<schedule_operation, result<void>, message_node> {
+ public:
+  explicit schedule_operation(std::shared_ptr<thread_state> target) noexcept
+      : target_(std::move(target)) {}
+
+  schedule_operation(schedule_operation&&) = default;
+  ~schedule_operation() {
+    if (under_way_) [[unlikely]] {
+      fatal("a coroutine was destroyed while it was moving to another thread");
+    }
+  }
+
+  // Once it is sent, the coroutine may run over there before send() returns.
+  bool begin() noexcept {
+    auto target = target_;
+    under_way_ = true;
+    auto sent = send(*target, *this);
+    if (sent) return true;
+    under_way_ = false;
+    error_ = sent.error();
+    return false;
+  }
+  result<void> finish() noexcept {
+    under_way_ = false;
+    if (error_.code() != std::errc()) return std::unexpected(error_);
+    return {};
+  }
+
+ private:
+  std::shared_ptr<thread_state> target_;
+  error error_;
+  bool under_way_ = false;
+};
+
+}  // namespace spdk_io::inline SPDK_IO_ABI::detail

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Something to run at the current thread's next turn, unless it is destroyed first.
+#pragma once
+
+#include <spdk_io/detail/ready_list.hpp>
+
+namespace spdk_io::inline SPDK_IO_ABI::detail {
+
+class thread_state;
+
+class deferred : public ready_node {
+ public:
+  deferred() = default;
+  deferred(const deferred&) = delete;
+  deferred& operator=(const deferred&) = delete;
+  ~deferred();
+
+  // False if no thread is attached here: nothing will run.
+  bool defer(run_function f, void* context) noexcept;
+  void* context() const noexcept { return context_; }
+
+ private:
+  thread_state* home_ = nullptr;
+  void* context_ = nullptr;
+};
+
+}  // namespace spdk_io::inline SPDK_IO_ABI::detail

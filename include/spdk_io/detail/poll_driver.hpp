@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The one body of all poller tasks: when to poll, when to yield, when and how long to sleep.
+#pragma once
+
+#include <spdk_io/detail/waker.hpp>
+#include <spdk_io/error.hpp>
+#include <spdk_io/idle.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+namespace spdk_io::inline SPDK_IO_ABI::detail {
+
+class thread_state;
+
+// A token that differs between OS threads.
+const void* this_os_thread() noexcept;
+
+// Used on its thread's OS thread. Attached while it lives: a thread has at most one.
+class poll_driver {
+ public:
+  poll_driver(std::shared_ptr<thread_state> state, idle::spin, poll_budget budget) noexcept;
+  poll_driver(std::shared_ptr<thread_state> state, idle::backoff policy,
+              poll_budget budget) noexcept;
+  poll_driver(const poll_driver&) = delete;
+  poll_driver& operator=(const poll_driver&) = delete;
+  ~poll_driver();
+
+  // Error: the thread has a poller task already (the message says on which executor).
+  result<void> attach(std::string_view executor, waker* w);
+  void detach() noexcept;
+
+  // False once the thread has ended: nothing is left to poll.
+  bool thread_alive() const noexcept;
+
+  // Polls until there is nothing to do or the budget is used up.
+  void poll();
+
+  // How long the thread may sleep now; zero: not at all.
+  std::chrono::nanoseconds may_sleep() noexcept;
+
+  // The protocol of going to sleep: announce it, look once more, then sleep. False: something
+  // came up meanwhile; stay awake. (What came up later than the look calls the waker.)
+  void announce_sleep() noexcept;
+  bool last_look();
+  void awake() noexcept;
+
+ private:
+  void note_work(std::size_t done) noexcept;
+
+  std::shared_ptr<thread_state> state_;
+  poll_budget budget_;
+  std::uint64_t budget_ticks_;
+  bool sleeps_;
+  idle::backoff policy_;
+  std::uint64_t spin_ticks_ = 0;
+  std::uint64_t last_work_;
+  std::chrono::nanoseconds next_sleep_{0};
+  bool attached_ = false;
+};
+
+}  // namespace spdk_io::inline SPDK_IO_ABI::detail

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The ready list: continuations that wait for their turn after spdk_thread_poll(). Doubly
+// linked and popped one by one, so that whatever runs may destroy any entry still waiting.
+#pragma once
+
+#include <spdk_io/abi.hpp>
+
+#include <cstddef>
+#include <utility>
+
+namespace spdk_io::inline SPDK_IO_ABI::detail {
+
+// An entry, embedded in the operation that it continues. Moving one (only before it is linked)
+// leaves both sides unlinked. Whoever owns a linked node erases it before it dies.
+struct ready_node {
+  using run_function = void (*)(ready_node&);
+
+  ready_node() = default;
+  explicit ready_node(run_function f) noexcept : run(f) {}
+  ready_node(ready_node&& other) noexcept : run(other.run) {}
+  ready_node& operator=(ready_node&& other) noexcept {
+    run = other.run;
+    return *this;
+  }
+  ~ready_node() = default;
+
+  bool linked() const noexcept { return next != nullptr; }
+
+  ready_node* prev = nullptr;
+  ready_node* next = nullptr;
+  run_function run = nullptr;
+};
+
+class ready_list {
+ public:
+  ready_list() noexcept {
+    head_.prev = &head_;
+    head_.next = &head_;
+  }
+  ready_list(const ready_list&) = delete;
+  ready_list& operator=(const ready_list&) = delete;
+
+  bool empty() const noexcept { return size_ == 0; }
+  std::size_t size() const noexcept { return size_; }
+
+  void push_back(ready_node& node) noexcept {
+    node.prev = head_.prev;
+    node.next = &head_;
+    head_.prev->next = &node;
+    head_.prev = &node;
+    ++size_;
+  }
+
+  void push_front(ready_node& node) noexcept {
+    node.next = head_.next;
+    node.prev = &head_;
+    head_.next->prev = &node;
+    head_.next = &node;
+    ++size_;
+  }
+
+  ready_node& front() noexcept { return *head_.next; }  // Requires: !empty()
+
+  ready_node& pop_front() noexcept {
+    ready_node& node = *head_.next;
+    erase(node);
+    return node;
+  }
+
+  void erase(ready_node& node) noexcept {
+    node.prev->next = node.next;
+    node.next->prev = node.prev;
+    node.next = nullptr;
+    --size_;
+  }
+
+ private:
+  ready_node head_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace spdk_io::inline SPDK_IO_ABI::detail

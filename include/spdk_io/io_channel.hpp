@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One thread's way to a device: where I/O is submitted, without locks.
+#pragma once
+
+#include <spdk_io/dma_buffer.hpp>
+#include <spdk_io/error.hpp>
+#include <spdk_io/io_operation.hpp>
+
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <utility>
+
+struct spdk_io_channel;
+
+namespace spdk_io::inline SPDK_IO_ABI {
+
+namespace detail {
+
+// The I/O calls, for whatever names a channel (io_channel) or looks it up at the start of each
+// operation (bdev_desc). Derived provides io_target(), a channel_state* or a desc_state*.
+//
+// Offsets of read(), write() and flush() are in bytes and multiples of the block size, as are
+// the lengths; those of the _blocks forms are in blocks. Buffers should be aligned to
+// bdev::alignment() (SPDK copies others) and must live until the operation has completed, as
+// must the array of a vectored form. The result is result<void>: all of it was transferred, or
+// the error says why not. See io_operation for starting, cancelling and threads.
+//
+// Errors of the submission: invalid_argument (misaligned, past the end, an empty buffer),
+// bad_file_descriptor (a write or flush through a read-only descriptor), not_supported (flush on
+// a device that has none), operation_not_permitted (wrong thread, or none), no_such_device (the
+// descriptor was closed). Of the completion: io_error with the NVMe status, or the system's
+// errno where the device knows it; operation_canceled if it was aborted.
+template <class Derived>
+class io_calls {
+ public:
+  [[nodiscard]] io_operation read(dma_span into, std::uint64_t offset) const noexcept {
+    return make(operation_kind::read, bytes, into.data(), offset, into.size());
+  }
+  [[nodiscard]] io_operation write(const_dma_span from, std::uint64_t offset) const noexcept {
+    return make(operation_kind::write, bytes, const_cast<std::byte*>(from.data()), offset,
+                from.size());
+  }
+  // What was written before it completed is on stable storage when it succeeds.
+  [[nodiscard]] io_operation flush(std::uint64_t offset, std::uint64_t length) const noexcept {
+    return make(operation_kind::flush, bytes, nullptr, offset, length);
+  }
+
+  // Scattered and gathered: the buffers in turn make up one contiguous range of the device.
+  [[nodiscard]] io_operation readv(std::span<const dma_span> into,
+                                   std::uint64_t offset) const noexcept {
+    return make_vector(operation_kind::read, bytes, into, offset);
+  }
+  [[nodiscard]] io_operation writev(std::span<const const_dma_span> from,
+                                    std::uint64_t offset) const noexcept {
+    return make_vector(operation_kind::write, bytes, from, offset);
+  }
+  [[nodiscard]] io_operation writev(std::span<const dma_span> from,
+                                    std::uint64_t offset) const noexcept {
+    return make_vector(operation_kind::write, bytes, from, offset);
+  }
+
+  // The same in blocks. Requires: the buffer holds `count` blocks.
+  [[nodiscard]] io_operation read_blocks(dma_span into, std::uint64_t first,
+                                         std::uint64_t count) const noexcept {
+    return make(operation_kind::read, blocks, into.data(), first, count, into.size());
+  }
+  [[nodiscard]] io_operation write_blocks(const_dma_span from, std::uint64_t first,
+                                          std::uint64_t count) const noexcept {
+    return make(operation_kind::write, blocks, const_cast<std::byte*>(from.data()), first, count,
+                from.size());
+  }
+  [[nodiscard]] io_operation flush_blocks(std::uint64_t first, std::uint64_t count) const noexcept {
+    return make(operation_kind::flush, blocks, nullptr, first, count);
+  }
+  [[nodiscard]] io_operation readv_blocks(std::span<const dma_span> into,
+                                          std::uint64_t first) const noexcept {
+    return make_vector(operation_kind::read, blocks, into, first);
+  }
+  [[nodiscard]] io_operation writev_blocks(std::span<const const_dma_span> from,
+                                           std::uint64_t first) const noexcept {
+    return make_vector(operation_kind::write, blocks, from, first);
+  }
+
+ private:
+  static constexpr auto bytes = io_operation::unit::bytes;
+  static constexpr auto blocks = io_operation::unit::blocks;
+
+  io_operation make(operation_kind kind, io_operation::unit unit, void* buffer,
+                    std::uint64_t offset, std::uint64_t length,
+                    std::size_t capacity = std::numeric_limits<std::size_t>::max()) const noexcept {
+    return io_operation(static_cast<const Derived&>(*this).io_target(),
+                        {.kind = kind,
+                         .in = unit,
+                         .buffer = buffer,
+                         .capacity = capacity,
+                         .offset = offset,
+                         .length = length});
+  }
+  template <class Span>
+  io_operation make_vector(operation_kind kind, io_operation::unit unit, std::span<Span> buffers,
+                           std::uint64_t offset) const noexcept {
+    const bool too_many = buffers.size() > std::numeric_limits<std::uint32_t>::max();
+    return io_operation(static_cast<const Derived&>(*this).io_target(),
+                        {.kind = kind,
+                         .in = unit,
+                         .vectored = true,
+                         .buffer = const_cast<std::remove_const_t<Span>*>(buffers.data()),
+                         .count = too_many ? 0 : static_cast<std::uint32_t>(buffers.size()),
+                         .offset = offset});
+  }
+};
+
+}  // namespace detail
+
+// Made by bdev_desc::channel(). Copyable; it keeps its device open, as a bdev_desc does.
+//
+// Thread: its I/O is started on the thread that made it (elsewhere it is an error, and an
+// assertion in debug builds); it may be dropped on any thread. When that thread, or the one
+// that opened the device, ends, it stays but every I/O fails.
+class io_channel : public detail::io_calls<io_channel> {
+ public:
+  io_channel() = default;  // empty: every I/O fails with bad_file_descriptor
+  io_channel(const io_channel& other) noexcept;
+  io_channel(io_channel&& other) noexcept
+      : channel_(std::exchange(other.channel_, nullptr)),
+        desc_(std::exchange(other.desc_, nullptr)) {}
+  io_channel& operator=(io_channel other) noexcept {
+    std::swap(channel_, other.channel_);
+    std::swap(desc_, other.desc_);
+    return *this;
+  }
+  ~io_channel();
+
+  std::uint32_t block_size() const noexcept;  // bytes; 0 if empty
+
+  // SPDK's channel, borrowed; null once it is no longer usable. On the channel's thread.
+  spdk_io_channel* native_handle() const noexcept;
+
+ private:
+  friend class detail::io_calls<io_channel>;
+  friend class bdev_desc;
+  io_channel(detail::channel_state* channel, detail::desc_state* desc) noexcept;
+  detail::channel_state* io_target() const noexcept { return channel_; }
+
+  detail::channel_state* channel_ = nullptr;
+  detail::desc_state* desc_ = nullptr;
+};
+
+}  // namespace spdk_io::inline SPDK_IO_ABI

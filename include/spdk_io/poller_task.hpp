@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The task that polls an SPDK thread on an executor, as one task among the executor's others.
+#pragma once
+
+#include <spdk_io/detail/poll_driver.hpp>
+#include <spdk_io/executor.hpp>
+#include <spdk_io/idle.hpp>
+#include <spdk_io/thread.hpp>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace spdk_io::inline SPDK_IO_ABI {
+namespace detail {
+
+struct no_timer {};
+
+template <class E>
+struct timer_of {
+  using type = no_timer;
+};
+template <timed_executor E>
+struct timer_of<E> {
+  using type = decltype(std::declval<E&>().new_timer());
+};
+
+// Shared by the handle and by whatever is posted, so that a callable that the loop still holds
+// after the task has stopped finds a stopped task and nothing worse.
+template <executor E>
+class posted_poller : public std::enable_shared_from_this<posted_poller<E>>, private waker {
+ public:
+  template <class Idle>
+  posted_poller(std::shared_ptr<thread_state> state, E ex, Idle policy, poll_budget budget)
+      : executor_(std::move(ex)), driver_(std::move(state), policy, budget) {
+    if constexpr (timed_executor<E>) timer_.emplace(executor_.new_timer());
+    waker::wake = on_wake;
+  }
+
+  result<void> start() {
+    if (auto ok = driver_.attach(executor_name(executor_), this); !ok) return ok;
+    post();
+    return {};
+  }
+
+  // On the loop's thread.
+  void stop() noexcept {
+    if (stopped_) return;
+    stopped_ = true;
+    driver_.detach();
+    if constexpr (timed_executor<E>) timer_->cancel();
+  }
+
+  bool stopped() const noexcept { return stopped_; }
+
+ private:
+  struct turn_function {
+    std::shared_ptr<posted_poller> self;
+    void operator()() const { self->turn(); }
+  };
+  struct end_of_sleep {
+    std::shared_ptr<posted_poller> self;
+    std::uint64_t sleep;
+    void operator()() const { self->sleep_ended(sleep); }
+  };
+
+  void post() { executor_.post(turn_function{this->shared_from_this()}); }
+
+  // Posts itself (or arms its timer) before it runs user code: an exception that leaves that
+  // code, and with it the executor's run function, does not end the task.
+  void turn() {
+    if (stopped_) return;
+    if (!driver_.thread_alive()) return stop();
+    if constexpr (timed_executor<E>) {
+      if (auto duration = driver_.may_sleep(); duration.count() > 0) return go_to_sleep(duration);
+    }
+    post();
+    driver_.poll();
+  }
+
+  void go_to_sleep(std::chrono::nanoseconds duration) {
+    timer_->start(duration, end_of_sleep{this->shared_from_this(), ++sleep_});
+    asleep_ = true;
+    driver_.announce_sleep();
+    if (driver_.last_look()) return;
+    wake_up();
+  }
+
+  void sleep_ended(std::uint64_t sleep) {
+    if (sleep == sleep_) wake_up();
+  }
+
+  // The end of a sleep, whoever ends it: only the first one counts.
+  void wake_up() {
+    if (stopped_ || !asleep_) return;
+    asleep_ = false;
+    ++sleep_;
+    driver_.awake();
+    if constexpr (timed_executor<E>) timer_->cancel();
+    post();
+  }
+
+  static bool on_wake(waker& w) noexcept {
+    auto& self = static_cast<posted_poller&>(w);
+    if constexpr (!waking_executor<E>) {
+      if (self.os_thread_ != this_os_thread()) return false;
+    }
+    if (auto me = self.weak_from_this().lock()) {
+      self.executor_.post([me = std::move(me)] { me->wake_up(); });
+    }
+    return true;
+  }
+
+  E executor_;
+  poll_driver driver_;
+  std::optional<typename timer_of<E>::type> timer_;
+  std::uint64_t sleep_ = 0;
+  bool asleep_ = false;
+  bool stopped_ = false;
+  const void* os_thread_ = this_os_thread();
+};
+
+}  // namespace detail
+
+// Keeps a poller task running while it lives. Used on the loop's thread. Its destructor stops
+// the task; it may outlive neither the loop's thread nor, in use, the loop.
+template <executor E>
+class running_poller_task {
+ public:
+  explicit running_poller_task(std::shared_ptr<detail::posted_poller<E>> task) noexcept
+      : task_(std::move(task)) {}
+  running_poller_task(running_poller_task&&) = default;
+  running_poller_task& operator=(running_poller_task&& other) noexcept {
+    stop();
+    task_ = std::move(other.task_);
+    return *this;
+  }
+  ~running_poller_task() { stop(); }
+
+  // Polls no more. What is in flight stays so until somebody polls the thread again, or ends it.
+  void stop() noexcept {
+    if (task_) task_->stop();
+  }
+
+  // Stopped, or the thread has ended.
+  bool stopped() const noexcept { return !task_ || task_->stopped(); }
+
+ private:
+  std::shared_ptr<detail::posted_poller<E>> task_;
+};
+
+// Starts polling `t` on an executor: the task posts itself again and again, within the budget,
+// so that the executor's own tasks, timers and sockets get their turn. It ends when the handle
+// is stopped or destroyed, or with the thread.
+//
+// Call it on the OS thread of `t`, which must be the loop's. backoff needs an executor with a
+// timer; a message from another thread wakes a sleeping loop at once where post() is
+// thread-safe, and within max_sleep elsewhere.
+// Errors: the thread has a poller task already; it has ended; it belongs to another OS thread.
+// An exception that leaves a continuation which nobody awaits leaves the executor's run
+// function; the task goes on.
+template <executor E>
+result<running_poller_task<E>> poller_task(thread& t, E ex, idle::spin policy,
+                                           poll_budget budget = {}) {
+  auto task = std::make_shared<detail::posted_poller<E>>(t.shared_state(), std::move(ex), policy,
+                                                         budget);
+  if (auto ok = task->start(); !ok) return std::unexpected(ok.error());
+  return running_poller_task<E>(std::move(task));
+}
+template <timed_executor E>
+result<running_poller_task<E>> poller_task(thread& t, E ex, idle::backoff policy,
+                                           poll_budget budget = {}) {
+  auto task = std::make_shared<detail::posted_poller<E>>(t.shared_state(), std::move(ex), policy,
+                                                         budget);
+  if (auto ok = task->start(); !ok) return std::unexpected(ok.error());
+  return running_poller_task<E>(std::move(task));
+}
+template <executor E>
+result<running_poller_task<E>> poller_task(thread& t, E ex) {
+  if constexpr (timed_executor<E>) {
+    return poller_task(t, std::move(ex), idle::backoff());
+  } else {
+    return poller_task(t, std::move(ex), idle::spin());
+  }
+}
+
+}  // namespace spdk_io::inline SPDK_IO_ABI

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// thread::spawn(): an OS thread with an SPDK thread and a loop of its own.
+#pragma once
+
+#include <spdk_io/awaitable.hpp>
+#include <spdk_io/error.hpp>
+#include <spdk_io/task.hpp>
+#include <spdk_io/thread.hpp>
+#include <spdk_io/thread_ref.hpp>
+
+#include <functional>
+#include <stop_token>
+#include <string_view>
+#include <thread>
+#include <type_traits>
+#include <utility>
+
+namespace spdk_io::inline SPDK_IO_ABI {
+
+// A running OS thread, joined on destruction. It attaches an SPDK thread, runs `main` on it if
+// there is one, and serves messages and I/O until it is stopped *and* main has ended. An
+// exception that leaves main, or a message nobody awaits, ends the program with its text.
+class spawned_thread {
+ public:
+  spawned_thread(spawned_thread&&) = default;
+  spawned_thread& operator=(spawned_thread&& other) noexcept {
+    join();
+    ref_ = std::move(other.ref_);
+    os_thread_ = std::move(other.os_thread_);
+    return *this;
+  }
+  ~spawned_thread() { join(); }
+
+  const thread_ref& ref() const noexcept { return ref_; }
+
+  // Asks it to stop, without waiting. main sees it through its stop token, if it takes one.
+  void request_stop() noexcept;
+  // Asks it to stop and waits until it has ended. Not from the thread itself.
+  void join() noexcept;
+
+ private:
+  friend class thread;
+  using main_function = std::move_only_function<task<void>(thread&, std::stop_token)>;
+  spawned_thread(thread_ref ref, std::jthread os_thread) noexcept
+      : ref_(std::move(ref)), os_thread_(std::move(os_thread)) {}
+  static result<spawned_thread> start(std::string_view name, main_function main);
+
+  thread_ref ref_;
+  std::jthread os_thread_;
+};
+
+namespace detail {
+
+template <class F>
+task<void> run_thread_main(F main, thread& t, std::stop_token stop) {
+  if constexpr (std::invocable<F&, thread&, std::stop_token>) {
+    if constexpr (awaitable<std::invoke_result_t<F&, thread&, std::stop_token>>) {
+      co_await std::invoke(main, t, std::move(stop));
+    } else {
+      std::invoke(main, t, std::move(stop));
+    }
+  } else if constexpr (awaitable<std::invoke_result_t<F&, thread&>>) {
+    co_await std::invoke(main, t);
+  } else {
+    std::invoke(main, t);
+  }
+  co_return;
+}
+
+}  // namespace detail
+
+// `main` is called on the new OS thread as main(thread&) or main(thread&, std::stop_token); it
+// may be a coroutine. Errors: no env; SPDK is out of memory; the system has no thread for us.
+template <class F>
+result<spawned_thread> thread::spawn(std::string_view name, F&& main) {
+  return spawned_thread::start(
+      name, [f = std::decay_t<F>(std::forward<F>(main))](thread& t, std::stop_token stop) mutable {
+        return detail::run_thread_main(std::move(f), t, std::move(stop));
+      });
+}
+
+}  // namespace spdk_io::inline SPDK_IO_ABI

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Operations without coroutines: started with a callback.
+#pragma once
+
+#include <spdk_io/detail/deferred.hpp>
+#include <spdk_io/detail/operation.hpp>
+
+#include <concepts>
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace spdk_io::inline SPDK_IO_ABI {
+
+// An operation and the callback that takes its result, kept by the caller: nothing is
+// allocated. Pinned from start() to the callback, which may destroy it. Destroying it in between
+// cancels the callback and behaves as destroying the operation does.
+template <detail::operation Op, std::invocable<typename Op::value_type> F>
+class pending {
+ public:
+  pending(Op op, F callback) : operation_(std::move(op)), callback_(std::move(callback)) {}
+  pending(const pending&) = delete;
+  pending& operator=(const pending&) = delete;
+
+  // The callback runs from thread::poll(), never from here, also if the operation fails at
+  // once; only where no SPDK thread is attached at all is there nobody to run it later, and it
+  // runs (with the error that says so) before start() returns. An exception that leaves the
+  // callback leaves thread::poll(). At most once.
+  void start() {
+    operation_.continue_with(finished, this);
+    if (operation_.begin()) return;
+    if (!failed_.defer(failed, this)) finish();
+  }
+
+ private:
+  static void finished(detail::ready_node& node) {
+    static_cast<pending*>(static_cast<Op&>(node).context())->finish();
+  }
+  static void failed(detail::ready_node& node) {
+    static_cast<pending*>(static_cast<detail::deferred&>(node).context())->finish();
+  }
+
+  void finish() {
+    // Moved out first: the callback may destroy this object.
+    F callback = std::move(callback_);
+    std::invoke(callback, operation_.finish());
+  }
+
+  Op operation_;
+  F callback_;
+  detail::deferred failed_;
+};
+
+// Starts an operation whose state is allocated here, and freed before the callback runs.
+//   start(disk.read(buffer, 0), [](result<void> r) { … });
+template <detail::operation Op, std::invocable<typename Op::value_type> F>
+void start(Op op, F callback) {
+  struct owned {
+    struct forward {
+      owned* self;
+      F callback;
+      void operator()(typename Op::value_type value) {
+        delete std::exchange(self, nullptr);
+        std::invoke(callback, std::move(value));
+      }
+    };
+    owned(Op o, F f) : state(std::move(o), forward{this, std::move(f)}) {}
+    pending<Op, forward> state;
+  };
+  (new owned(std::move(op), std::move(callback)))->state.start();
+}
+
+}  // namespace spdk_io::inline SPDK_IO_ABI

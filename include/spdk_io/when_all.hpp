@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// when_all: runs several awaitables side by side and waits for all of them.
+#pragma once
+
+#include <spdk_io/awaitable.hpp>
+#include <spdk_io/detail/root.hpp>
+
+#include <array>
+#include <coroutine>
+#include <cstddef>
+#include <ranges>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace spdk_io::inline SPDK_IO_ABI {
+namespace detail {
+
+// Counts down as the parts end; the last one resumes the parent. It starts with one more for
+// the parent itself, so that parts that end at once do not resume it before it is suspended.
+class join_counter {
+ public:
+  explicit join_counter(std::size_t parts) noexcept : left_(parts + 1) {}
+
+  // True if the parent must stay suspended.
+  bool wait(std::coroutine_handle<> parent) noexcept {
+    parent_ = parent;
+    return --left_ != 0;
+  }
+  static void part_ended(void* self) {
+    auto& counter = *static_cast<join_counter*>(self);
+    if (--counter.left_ == 0) counter.parent_.resume();
+  }
+
+ private:
+  std::size_t left_;
+  std::coroutine_handle<> parent_;
+};
+
+// Parts are destroyed with it, finished or not; declared after the outcomes that they fill.
+template <class Outcomes, class Parts>
+class when_all_awaiter {
+ public:
+  explicit when_all_awaiter(std::size_t count) : counter_(count) {}
+  when_all_awaiter(const when_all_awaiter&) = delete;
+  when_all_awaiter& operator=(const when_all_awaiter&) = delete;
+
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<> parent) {
+    for (auto& part : parts) part.start(join_counter::part_ended, &counter_);
+    return counter_.wait(parent);
+  }
+
+  Outcomes outcomes;
+  Parts parts;
+
+ private:
+  join_counter counter_;
+};
+
+template <class... A>
+class when_all_tuple
+    : public when_all_awaiter<std::tuple<outcome<await_result_t<A>>...>,
+                              std::array<owned_coroutine, sizeof...(A)>> {
+ public:
+  explicit when_all_tuple(A&&... what)
+      : when_all_tuple(std::index_sequence_for<A...>(), std::forward<A>(what)...) {}
+
+  auto await_resume() {
+    return std::apply(
+        [](auto&... each) {
+          // Braces: taken from left to right, so the first exception in order is rethrown.
+          return std::tuple<regular_t<await_result_t<A>>...>{each.take_regular()...};
+        },
+        this->outcomes);
+  }
+
+ private:
+  template <std::size_t... I>
+  when_all_tuple(std::index_sequence<I...>, A&&... what)
+      : when_all_tuple::when_all_awaiter(sizeof...(A)) {
+    ((this->parts[I] = run_into<A>(std::forward<A>(what), std::get<I>(this->outcomes))), ...);
+  }
+};
+
+template <class A>
+class when_all_range
+    : public when_all_awaiter<std::vector<outcome<await_result_t<A>>>,
+                              std::vector<owned_coroutine>> {
+ public:
+  explicit when_all_range(std::vector<A>&& all)
+      : when_all_range::when_all_awaiter(all.size()) {
+    this->outcomes.resize(all.size());
+    this->parts.reserve(all.size());
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      this->parts.push_back(run_into<A>(std::move(all[i]), this->outcomes[i]));
+    }
+  }
+
+  auto await_resume() {
+    std::vector<regular_t<await_result_t<A>>> values;
+    values.reserve(this->outcomes.size());
+    for (auto& each : this->outcomes) values.push_back(each.take_regular());
+    return values;
+  }
+};
+
+}  // namespace detail
+
+// co_await when_all(a, b, …) starts all, in order, and resumes when the last has ended:
+//   auto [ra, rb] = co_await when_all(disk.read(x, 0), disk.read(y, 4096));
+// Gives a tuple of what each gives (std::monostate for void). A failed result is a value like
+// any other. If some throw, all are waited for, then the first exception in order is rethrown.
+// One frame is allocated for each. Destroying it destroys what has not ended. All parts end on
+// the thread that awaits.
+template <awaitable... A>
+[[nodiscard]] auto when_all(A&&... what) {
+  return detail::when_all_tuple<A...>(std::forward<A>(what)...);
+}
+
+// The same for any number of one kind; gives a vector in the same order.
+template <awaitable A>
+[[nodiscard]] auto when_all(std::vector<A> all) {
+  return detail::when_all_range<A>(std::move(all));
+}
+
+}  // namespace spdk_io::inline SPDK_IO_ABI

@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Which devices there are: registration and removal, open descriptors and their events.
+#include "bdev_internal.hpp"
+#include "spdk/log.h"
+
+#include <cassert>
+#include <cerrno>
+#include <cstdlib>
+#include <map>
+#include <string_view>
+
+namespace spdk_lite {
+namespace {
+
+using bdev_list = tail_queue<spdk_bdev, &spdk_bdev::link>;
+
+struct registry {
+  std::mutex mutex; ///< taken before a device's
+  std::map<std::string, spdk_bdev*, std::less<>> names;
+  bdev_list bdevs;
+};
+
+registry& the_registry() {
+  static registry instance;
+  return instance;
+}
+
+std::string uuid_name(const spdk_bdev& bdev) {
+  char text[SPDK_UUID_STRING_LEN];
+  spdk_uuid_fmt_lower(text, sizeof(text), &bdev.uuid);
+  return text;
+}
+
+void ignore_event(spdk_bdev_event_type /*type*/, spdk_bdev* /*bdev*/, void* /*ctx*/) {}
+
+// --- descriptors: the functions ending in _locked need registry and device to be locked ---
+
+spdk_bdev_desc* open_locked(spdk_bdev* bdev, bool write, spdk_bdev_event_cb_t cb, void* arg) {
+  if (bdev->state != spdk_bdev::phase::ready) {
+    return nullptr;
+  }
+  auto* desc = new spdk_bdev_desc;
+  desc->bdev = bdev;
+  desc->thread = spdk_get_thread();
+  desc->event_cb = cb;
+  desc->event_arg = arg;
+  desc->write = write;
+  spdk_bdev_desc** end = &bdev->open_descs;
+  while (*end != nullptr) {
+    end = &(*end)->next;
+  }
+  *end = desc;
+  return desc;
+}
+
+template <spdk_bdev_event_type Type>
+void deliver_event(void* arg) {
+  auto* desc = static_cast<spdk_bdev_desc*>(arg);
+  bool closed = false;
+  bool last = false;
+  {
+    const std::lock_guard lock(desc->mutex);
+    last = --desc->events_under_way == 0;
+    closed = desc->closed;
+  }
+  if (!closed) {
+    desc->event_cb(Type, desc->bdev, desc->event_arg);
+  } else if (last) {
+    delete desc; // its close left this to us
+  }
+}
+
+/// By message, so that nothing of the user's runs inside this call or under a lock.
+template <spdk_bdev_event_type Type>
+void notify_locked(spdk_bdev* bdev) {
+  for (spdk_bdev_desc* desc = bdev->open_descs; desc != nullptr; desc = desc->next) {
+    const std::lock_guard lock(desc->mutex);
+    ++desc->events_under_way;
+    spdk_thread_send_msg(desc->thread, deliver_event<Type>, desc);
+  }
+}
+
+/// True if nothing keeps the device any more: its io_device is then to be unregistered.
+bool take_out_locked(spdk_bdev* bdev) {
+  if (bdev->open_descs != nullptr) {
+    notify_locked<SPDK_BDEV_EVENT_REMOVE>(bdev);
+    return false;
+  }
+  registry& r = the_registry();
+  std::erase_if(r.names, [bdev](const auto& entry) { return entry.second == bdev; });
+  r.bdevs.remove(bdev);
+  return bdev->reset_in_progress == nullptr; // else the reset's end does it
+}
+
+bool close_locked(spdk_bdev* bdev, spdk_bdev_desc* desc) {
+  spdk_bdev_desc** it = &bdev->open_descs;
+  while (*it != desc) {
+    it = &(*it)->next;
+  }
+  *it = desc->next;
+  bool idle = false;
+  {
+    const std::lock_guard lock(desc->mutex);
+    desc->closed = true;
+    idle = desc->events_under_way == 0;
+  }
+  if (idle) {
+    delete desc;
+  }
+  return bdev->state == spdk_bdev::phase::removing && bdev->open_descs == nullptr &&
+         take_out_locked(bdev);
+}
+
+void unregister_device(spdk_bdev* bdev) { spdk_io_device_unregister(&bdev->handle, bdev_destroy); }
+
+// --- removal ---
+
+void abort_on_channel(spdk_io_channel_iter* i) {
+  abort_queued_ios(to_bdev_channel(spdk_io_channel_iter_get_channel(i)));
+  spdk_for_each_channel_continue(i, 0);
+}
+
+void start_removal(spdk_io_channel_iter* i, int /*status*/) {
+  auto* bdev = static_cast<spdk_bdev*>(spdk_io_channel_iter_get_ctx(i));
+  bool gone = false;
+  {
+    const std::lock_guard registry_lock(the_registry().mutex);
+    const std::lock_guard lock(bdev->mutex);
+    bdev->state = spdk_bdev::phase::removing;
+    gone = take_out_locked(bdev);
+  }
+  if (gone) {
+    unregister_device(bdev);
+  }
+}
+
+struct unregister_all {
+  void (*done)(void*);
+  void* arg;
+
+  static void next(void* arg, int /*rc*/) {
+    auto* self = static_cast<unregister_all*>(arg);
+    registry& r = the_registry();
+    spdk_bdev* last = nullptr;
+    {
+      const std::lock_guard lock(r.mutex);
+      for (spdk_bdev* it = r.bdevs.front(); it != nullptr; it = bdev_list::next(it)) {
+        last = it->state == spdk_bdev::phase::ready ? it : last;
+      }
+    }
+    if (last != nullptr) {
+      spdk_bdev_unregister(last, next, self);
+      return;
+    }
+    // By message: the device that just went may still be in use further up the stack.
+    spdk_thread_send_msg(spdk_get_thread(), self->done, self->arg);
+    delete self;
+  }
+};
+
+// --- registration ---
+
+void end_of_examine(void* arg) { spdk_bdev_close(static_cast<spdk_bdev_desc*>(arg)); }
+
+std::uint32_t max_write_blocks(const spdk_bdev& bdev, std::uint64_t bytes) {
+  const std::uint64_t block = bdev.block_len + (bdev.md_interleave ? 0 : bdev.md_len);
+  const std::uint64_t blocks = (bytes - (bdev.buf_align() - 1)) / block;
+  return static_cast<std::uint32_t>(blocks - blocks % bdev.write_unit_size);
+}
+
+void fill_in_defaults(spdk_bdev& bdev) {
+  for (int type = SPDK_BDEV_IO_TYPE_READ; type < SPDK_BDEV_NUM_IO_TYPES; ++type) {
+    if (bdev.io_type_supported(static_cast<spdk_bdev_io_type>(type))) {
+      bdev.io_types |= 1U << type;
+    }
+  }
+  const auto or_else = [](auto& value, auto fallback) {
+    value = value != 0 ? value : static_cast<std::remove_reference_t<decltype(value)>>(fallback);
+  };
+  or_else(bdev.write_unit_size, 1U);
+  or_else(bdev.acwu, bdev.write_unit_size);
+  or_else(bdev.phys_block_len, spdk_bdev_get_data_block_size(&bdev));
+  const std::uint64_t large = buffer_pool_get_options().large_size;
+  if (bdev.buf_align() > 1) {
+    // What may have to be bounced must fit into one buffer.
+    or_else(bdev.max_rw_size, UINT32_MAX);
+    bdev.max_rw_size = std::min(bdev.max_rw_size, max_write_blocks(bdev, large));
+  }
+  if (!bdev.supports(SPDK_BDEV_IO_TYPE_COPY)) {
+    bdev.max_copy = max_write_blocks(bdev, large);
+  }
+  if (!bdev.supports(SPDK_BDEV_IO_TYPE_WRITE_ZEROES)) {
+    const std::uint32_t zeroes = max_write_blocks(bdev, zero_buffer_size);
+    bdev.max_write_zeroes = zeroes;
+    if (bdev.split_on_optimal_io_boundary && bdev.optimal_io_boundary != 0) {
+      bdev.max_write_zeroes = std::min(bdev.optimal_io_boundary, zeroes);
+    }
+  }
+}
+
+int add_names(spdk_bdev* bdev) {
+  registry& r = the_registry();
+  const std::string uuid = uuid_name(*bdev);
+  const std::lock_guard lock(r.mutex);
+  for (const std::string& name : {uuid, bdev->name}) {
+    if (r.names.contains(name)) {
+      SPDK_ERRLOG("Bdev name %s already exists\n", name.c_str());
+      return -EEXIST;
+    }
+  }
+  r.names.emplace(uuid, bdev);
+  r.names.emplace(bdev->name, bdev);
+  r.bdevs.push_back(bdev);
+  return 0;
+}
+
+template <class Next>
+int for_each(spdk_bdev* first, Next next, void* ctx, spdk_for_each_bdev_fn fn) {
+  registry& r = the_registry();
+  std::unique_lock registry_lock(r.mutex);
+  for (spdk_bdev* bdev = first; bdev != nullptr;) {
+    spdk_bdev_desc* desc = nullptr;
+    {
+      const std::lock_guard lock(bdev->mutex);
+      desc = open_locked(bdev, false, ignore_event, nullptr);
+    }
+    if (desc == nullptr) {
+      bdev = next(bdev);
+      continue;
+    }
+    registry_lock.unlock();
+    const int rc = fn(ctx, bdev);
+    registry_lock.lock();
+    spdk_bdev* following = next(bdev);
+    bool gone = false;
+    {
+      const std::lock_guard lock(bdev->mutex);
+      gone = close_locked(bdev, desc);
+    }
+    if (gone) {
+      unregister_device(bdev);
+    }
+    if (rc != 0) {
+      return rc;
+    }
+    bdev = following;
+  }
+  return 0;
+}
+
+} // namespace
+
+int bdev_register(spdk_bdev* bdev) {
+  assert(spdk_thread_is_app_thread(nullptr));
+  if (bdev->name.empty()) {
+    SPDK_ERRLOG("Bdev name must not be an empty string\n");
+    return -EINVAL;
+  }
+  if (spdk_uuid_is_null(&bdev->uuid)) {
+    spdk_uuid_generate(&bdev->uuid);
+  }
+  fill_in_defaults(*bdev);
+  bdev->handle.bdev = bdev;
+  spdk_io_device_register(&bdev->handle, bdev_channel_create, bdev_channel_destroy,
+                          sizeof(bdev_channel), ("bdev_" + bdev->name).c_str());
+  if (const int rc = add_names(bdev); rc != 0) {
+    spdk_io_device_unregister(&bdev->handle, nullptr);
+    return rc;
+  }
+  // Held open until the next poll, when SPDK's modules would have examined it.
+  spdk_bdev_desc* desc = nullptr;
+  {
+    const std::lock_guard lock(bdev->mutex);
+    desc = open_locked(bdev, false, ignore_event, nullptr);
+  }
+  return spdk_bdev_wait_for_examine(end_of_examine, desc);
+}
+
+void bdev_destroy(void* io_device) {
+  if (!spdk_thread_is_app_thread(nullptr)) {
+    spdk_thread_send_msg(spdk_thread_get_app_thread(), bdev_destroy, io_device);
+    return;
+  }
+  spdk_bdev* bdev = static_cast<spdk_bdev::device_handle*>(io_device)->bdev;
+  const spdk_bdev_unregister_cb cb = bdev->unregister_cb;
+  void* arg = bdev->unregister_arg;
+  bdev->destruct();
+  if (cb != nullptr) {
+    cb(arg, 0);
+  }
+}
+
+void unregister_all_bdevs(void (*done)(void*), void* arg) {
+  unregister_all::next(new unregister_all{done, arg}, 0);
+}
+
+} // namespace spdk_lite
+
+using namespace spdk_lite;
+
+spdk_bdev* spdk_bdev_get_by_name(const char* bdev_name) {
+  registry& r = the_registry();
+  const std::lock_guard lock(r.mutex);
+  const auto it = r.names.find(std::string_view(bdev_name));
+  return it != r.names.end() ? it->second : nullptr;
+}
+
+spdk_bdev* spdk_bdev_first() { return the_registry().bdevs.front(); }
+
+spdk_bdev* spdk_bdev_next(spdk_bdev* prev) { return bdev_list::next(prev); }
+
+// No module here builds on other devices, so every device is a leaf.
+spdk_bdev* spdk_bdev_first_leaf() { return spdk_bdev_first(); }
+
+spdk_bdev* spdk_bdev_next_leaf(spdk_bdev* prev) { return spdk_bdev_next(prev); }
+
+int spdk_for_each_bdev(void* ctx, spdk_for_each_bdev_fn fn) {
+  return for_each(spdk_bdev_first(), spdk_bdev_next, ctx, fn);
+}
+
+int spdk_for_each_bdev_leaf(void* ctx, spdk_for_each_bdev_fn fn) {
+  return for_each(spdk_bdev_first_leaf(), spdk_bdev_next_leaf, ctx, fn);
+}
+
+int spdk_bdev_open_ext(const char* bdev_name, bool write, spdk_bdev_event_cb_t event_cb,
+                       void* event_ctx, spdk_bdev_desc** desc) {
+  if (event_cb == nullptr) {
+    SPDK_ERRLOG("Missing event callback function\n");
+    return -EINVAL;
+  }
+  if (spdk_get_thread() == nullptr) {
+    SPDK_ERRLOG("Cannot open a bdev on an OS thread without an SPDK thread: SPDK aborts here\n");
+    std::abort();
+  }
+  registry& r = the_registry();
+  const std::lock_guard registry_lock(r.mutex);
+  const auto it = r.names.find(std::string_view(bdev_name));
+  if (it == r.names.end()) {
+    SPDK_NOTICELOG("Currently unable to find bdev with name: %s\n", bdev_name);
+    return -ENODEV;
+  }
+  const std::lock_guard lock(it->second->mutex);
+  *desc = open_locked(it->second, write, event_cb, event_ctx);
+  return *desc != nullptr ? 0 : -ENODEV;
+}
+
+void spdk_bdev_close(spdk_bdev_desc* desc) {
+  assert(desc->thread == spdk_get_thread());
+  spdk_bdev* bdev = desc->bdev;
+  bool gone = false;
+  {
+    const std::lock_guard registry_lock(the_registry().mutex);
+    const std::lock_guard lock(bdev->mutex);
+    gone = close_locked(bdev, desc);
+  }
+  if (gone) {
+    unregister_device(bdev);
+  }
+}
+
+spdk_bdev* spdk_bdev_desc_get_bdev(spdk_bdev_desc* desc) { return desc->bdev; }
+
+spdk_io_channel* spdk_bdev_get_io_channel(spdk_bdev_desc* desc) {
+  return spdk_get_io_channel(&desc->bdev->handle);
+}
+
+void spdk_bdev_unregister(spdk_bdev* bdev, spdk_bdev_unregister_cb cb_fn, void* cb_arg) {
+  assert(spdk_thread_is_app_thread(nullptr));
+  bool busy = false;
+  {
+    const std::lock_guard registry_lock(the_registry().mutex);
+    const std::lock_guard lock(bdev->mutex);
+    busy = bdev->state != spdk_bdev::phase::ready;
+    if (!busy) {
+      bdev->state = spdk_bdev::phase::unregistering;
+      bdev->unregister_cb = cb_fn;
+      bdev->unregister_arg = cb_arg;
+    }
+  }
+  if (!busy) {
+    spdk_for_each_channel(&bdev->handle, abort_on_channel, bdev, start_removal);
+  } else if (cb_fn != nullptr) {
+    cb_fn(cb_arg, -EBUSY);
+  }
+}
+
+int spdk_bdev_unregister_by_name(const char* bdev_name, spdk_bdev_module* module,
+                                 spdk_bdev_unregister_cb cb_fn, void* cb_arg) {
+  spdk_bdev_desc* desc = nullptr;
+  if (const int rc = spdk_bdev_open_ext(bdev_name, false, ignore_event, nullptr, &desc); rc != 0) {
+    SPDK_ERRLOG("Failed to open bdev with name: %s\n", bdev_name);
+    return rc;
+  }
+  int rc = 0;
+  if (desc->bdev->module == module) {
+    spdk_bdev_unregister(desc->bdev, cb_fn, cb_arg);
+  } else {
+    SPDK_ERRLOG("Bdev %s was not registered by the specified module.\n", bdev_name);
+    rc = -ENODEV;
+  }
+  spdk_bdev_close(desc);
+  return rc;
+}
+
+int spdk_bdev_notify_blockcnt_change(spdk_bdev* bdev, uint64_t size) {
+  const std::lock_guard lock(bdev->mutex);
+  if (size == bdev->num_blocks) {
+    return 0;
+  }
+  if (bdev->open_descs != nullptr && size < bdev->num_blocks) {
+    return -EBUSY;
+  }
+  bdev->num_blocks = size;
+  notify_locked<SPDK_BDEV_EVENT_RESIZE>(bdev);
+  return 0;
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the configuration methods of several modules have in common.
+#pragma once
+
+#include "bdev_module.hpp"
+#include "rpc.hpp"
+
+namespace spdk_lite {
+
+/// A module's method that deletes the device with the parameter "name".
+void rpc_delete_bdev(rpc_request* request, const json_value* params, spdk_bdev_module* module);
+
+} // namespace spdk_lite

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// An I/O's way through the layer: to the module, back from it, around again when the module
+// had no resources, and through a buffer of the layer's own where the caller's will not do.
+#include "bdev_internal.hpp"
+#include "spdk/env.h"
+#include "spdk/log.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+namespace spdk_lite {
+namespace {
+
+constexpr std::uint64_t nomem_threshold_count = 8;
+constexpr std::uint64_t nomem_retry_us = 10 * 1000;
+
+void increment_outstanding(spdk_bdev_io* io) {
+  ++io->ch->io_outstanding;
+  ++io->ch->shared->io_outstanding;
+}
+
+void hand_to_module(spdk_bdev_io* io) {
+  io->in_submit = true;
+  io->bdev->submit(io->ch->module_channel, io);
+  io->in_submit = false;
+}
+
+void complete_in_submit(spdk_bdev_io* io, io_status status) {
+  io->in_submit = true;
+  increment_outstanding(io);
+  bdev_io_complete(io, status);
+  io->in_submit = false;
+}
+
+/// Retries in order. Not before some I/O has come back: a module often frees its resources
+/// only after the completion callback, and one large I/O may need what several small ones hold.
+void retry_nomem(shared_resource* shared) {
+  if (shared->nomem_abort_in_progress || shared->io_outstanding > shared->nomem_threshold) {
+    return;
+  }
+  while (spdk_bdev_io* io = shared->nomem_io.pop_front()) {
+    increment_outstanding(io);
+    io->bdev->submit(io->ch->module_channel, io);
+    if (io == shared->nomem_io.front()) {
+      break; // no luck again
+    }
+  }
+}
+
+int nomem_poll(void* arg) {
+  auto* shared = static_cast<shared_resource*>(arg);
+  if (!shared->nomem_io.empty()) {
+    retry_nomem(shared);
+  }
+  if (!shared->nomem_io.empty() && shared->io_outstanding == 0) {
+    return SPDK_POLLER_BUSY;
+  }
+  spdk_poller_unregister(&shared->nomem_poller);
+  return SPDK_POLLER_IDLE;
+}
+
+void queue_nomem(spdk_bdev_io* io) {
+  shared_resource* shared = io->ch->shared;
+  io->status = io_status::pending;
+  const std::uint64_t outstanding = shared->io_outstanding;
+  shared->nomem_threshold =
+      std::max(outstanding / 2, outstanding - std::min(outstanding, nomem_threshold_count));
+  shared->nomem_io.push_front(io);
+  if (outstanding == 0 && shared->nomem_poller == nullptr) {
+    // No completion will trigger the retry.
+    shared->nomem_poller = spdk_poller_register(nomem_poll, shared, nomem_retry_us);
+  }
+}
+
+/// Aborted or sent to the module, now that nothing of the layer's own is in the way.
+void submit_to_module(spdk_bdev_io* io) {
+  shared_resource* shared = io->ch->shared;
+  if (io->type == SPDK_BDEV_IO_TYPE_ABORT && abort_queued_io(io->abort_target)) {
+    complete_in_submit(io, io_status::success);
+    return;
+  }
+  if (shared->nomem_io.empty()) [[likely]] {
+    increment_outstanding(io);
+    hand_to_module(io);
+    return;
+  }
+  shared->nomem_io.push_back(io);
+  if (shared->nomem_threshold == 0 && shared->io_outstanding == 0) {
+    retry_nomem(shared);
+  }
+}
+
+bool has_buffer(const spdk_bdev_io* io) {
+  return io->iovs != nullptr && io->iovs[0].iov_base != nullptr;
+}
+
+bool buffers_aligned(const spdk_bdev_io* io) {
+  const std::uintptr_t mask = io->bdev->buf_align() - 1;
+  return mask == 0 || std::all_of(io->iovs, io->iovs + io->iovcnt, [mask](const iovec& iov) {
+           return (reinterpret_cast<std::uintptr_t>(iov.iov_base) & mask) == 0;
+         });
+}
+
+void gather(std::byte* to, std::size_t len, const iovec* from, int count) {
+  for (int i = 0; i < count && len != 0; ++i) {
+    const std::size_t n = std::min(len, from[i].iov_len);
+    std::memcpy(to, from[i].iov_base, n);
+    to += n;
+    len -= n;
+  }
+}
+
+void scatter(const iovec* to, int count, const std::byte* from, std::size_t len) {
+  for (int i = 0; i < count && len != 0; ++i) {
+    const std::size_t n = std::min(len, to[i].iov_len);
+    std::memcpy(to[i].iov_base, from, n);
+    from += n;
+    len -= n;
+  }
+}
+
+void get_buf_complete(spdk_bdev_io* io, bool success) {
+  io->get_buf_cb(spdk_bdev_io_get_io_channel(io), io, success);
+}
+
+void use_bounce_buffer(spdk_bdev_io* io, void* aligned) {
+  io->bounced = true;
+  io->orig_iovs = io->iovs;
+  io->orig_iovcnt = io->iovcnt;
+  io->bounce_iov = {aligned, io->buf_len};
+  io->iovs = &io->bounce_iov;
+  io->iovcnt = 1;
+  if (io->type == SPDK_BDEV_IO_TYPE_WRITE) {
+    gather(static_cast<std::byte*>(aligned), io->buf_len, io->orig_iovs, io->orig_iovcnt);
+  }
+}
+
+void set_buf(spdk_bdev_io* io, void* buf) {
+  const std::uintptr_t mask = io->bdev->buf_align() - 1;
+  auto* aligned = reinterpret_cast<void*>((reinterpret_cast<std::uintptr_t>(buf) + mask) & ~mask);
+  io->buf = buf;
+  if (has_buffer(io)) {
+    use_bounce_buffer(io, aligned);
+  } else {
+    if (io->iovs == nullptr) {
+      io->iovs = &io->iov;
+      io->iovcnt = 1;
+    }
+    io->iovs[0] = {aligned, io->buf_len};
+  }
+  get_buf_complete(io, true);
+}
+
+std::size_t pool_buf_len(const spdk_bdev_io* io) { return io->buf_len + io->bdev->buf_align() - 1; }
+
+void finish_bounce(spdk_bdev_io* io) {
+  if (io->type == SPDK_BDEV_IO_TYPE_READ) {
+    scatter(io->orig_iovs, io->orig_iovcnt, static_cast<std::byte*>(io->bounce_iov.iov_base),
+            io->bounce_iov.iov_len);
+  }
+  io->iovs = io->orig_iovs;
+  io->iovcnt = io->orig_iovcnt;
+  io->bounced = false;
+  bdev_io_put_buf(io);
+}
+
+/// Takes out of the queue and completes as aborted; counted first, as the completion discounts.
+void complete_queued_as_aborted(spdk_bdev_io* io) {
+  io->ch->shared->nomem_io.remove(io);
+  if (io->type != SPDK_BDEV_IO_TYPE_RESET) {
+    increment_outstanding(io);
+  }
+  bdev_io_complete(io, io_status::aborted);
+}
+
+} // namespace
+
+void bdev_io_init(spdk_bdev_io* io, spdk_bdev_desc* desc, bdev_channel* ch, spdk_bdev_io_type type,
+                  spdk_bdev_io_completion_cb cb, void* cb_arg) {
+  io->bdev = desc->bdev;
+  io->type = type;
+  io->ch = ch;
+  io->desc = desc;
+  io->cb = cb;
+  io->cb_arg = cb_arg;
+  io->status = io_status::pending;
+  io->in_submit = false;
+  io->bounced = false;
+  io->buf = nullptr;
+  io->get_buf_cb = nullptr;
+  io->wait_entry.dep_unblock = false;
+  io->child = cb == bdev_split_child_done;
+  io->split = !io->child && bdev_io_should_split(io);
+}
+
+void bdev_io_submit(spdk_bdev_io* io) {
+  io->ch->submitted.push_back(io);
+  io->submit_order = spdk_get_ticks();
+  if (io->split) [[unlikely]] {
+    bdev_io_split(io);
+  } else if (io->ch->reset_in_progress) [[unlikely]] {
+    complete_in_submit(io, io_status::aborted);
+  } else {
+    submit_to_module(io);
+  }
+}
+
+void bdev_io_complete(spdk_bdev_io* io, io_status status) {
+  if (io->status != io_status::pending) [[unlikely]] {
+    SPDK_ERRLOG("Unexpected completion on IO from %s module\n",
+                spdk_bdev_get_module_name(io->bdev));
+    assert(false);
+  }
+  io->status = status;
+  if (io->type == SPDK_BDEV_IO_TYPE_RESET) [[unlikely]] {
+    bdev_reset_finish(io);
+    return;
+  }
+  shared_resource* shared = io->ch->shared;
+  --io->ch->io_outstanding;
+  --shared->io_outstanding;
+  if (status == io_status::nomem) [[unlikely]] {
+    queue_nomem(io);
+    return;
+  }
+  if (io->bounced && status == io_status::success) [[unlikely]] {
+    finish_bounce(io);
+  }
+  if (!shared->nomem_io.empty()) [[unlikely]] {
+    retry_nomem(shared);
+  }
+  bdev_io_deliver(io);
+}
+
+void bdev_io_complete_aio(spdk_bdev_io* io, int aio_result) {
+  if (aio_result == 0) {
+    bdev_io_complete(io, io_status::success);
+    return;
+  }
+  io->aio_result = aio_result;
+  bdev_io_complete(io, io_status::aio_error);
+}
+
+void bdev_io_deliver(void* arg) {
+  auto* io = static_cast<spdk_bdev_io*>(arg);
+  if (io->in_submit) [[unlikely]] {
+    // The caller has not even returned from its submission, and may submit in the callback.
+    spdk_thread_send_msg(spdk_bdev_io_get_thread(io), bdev_io_deliver, io);
+    return;
+  }
+  io->ch->submitted.remove(io);
+  call_back(io);
+}
+
+void call_back(spdk_bdev_io* io) { io->cb(io, io->status == io_status::success, io->cb_arg); }
+
+void bdev_io_wait(spdk_bdev_io* io, spdk_bdev_io_wait_cb cb) {
+  io->wait_entry.bdev = io->bdev;
+  io->wait_entry.cb_fn = cb;
+  io->wait_entry.cb_arg = io;
+  if (spdk_bdev_queue_io_wait(io->bdev, spdk_io_channel_from_ctx(io->ch), &io->wait_entry) != 0) {
+    io->status = io_status::failed;
+    call_back(io);
+  }
+}
+
+void bdev_io_get_buf(spdk_bdev_io* io, get_buf_fn cb, std::uint64_t len) {
+  io->get_buf_cb = cb;
+  if (has_buffer(io) && buffers_aligned(io)) [[likely]] {
+    cb(spdk_bdev_io_get_io_channel(io), io, true);
+    return;
+  }
+  buffer_channel& buffers = io->ch->shared->mgmt->buffers;
+  io->buf_len = len;
+  if (pool_buf_len(io) > buffers.max_size()) {
+    SPDK_ERRLOG("Length %zu is larger than allowed\n", pool_buf_len(io));
+    get_buf_complete(io, false);
+    return;
+  }
+  if (void* buf = buffers.get(pool_buf_len(io), io, set_buf); buf != nullptr) {
+    set_buf(io, buf);
+  }
+}
+
+void bdev_io_put_buf(spdk_bdev_io* io) {
+  void* buf = io->buf;
+  io->buf = nullptr;
+  io->ch->shared->mgmt->buffers.put(buf, pool_buf_len(io));
+}
+
+bool abort_queued_io(spdk_bdev_io* target) {
+  shared_resource* shared = target->ch->shared;
+  if (shared->nomem_io.contains(target)) {
+    complete_queued_as_aborted(target);
+    return true;
+  }
+  spdk_bdev_io* waiting =
+      shared->mgmt->buffers.take_waiting([target](spdk_bdev_io* io) { return io == target; });
+  if (waiting != nullptr) {
+    get_buf_complete(waiting, false);
+  }
+  return waiting != nullptr;
+}
+
+spdk_bdev_io* abort_waiting_for_buffer(mgmt_channel* mgmt, void* cb_arg) {
+  spdk_bdev_io* waiting =
+      mgmt->buffers.take_waiting([cb_arg](spdk_bdev_io* io) { return io->cb_arg == cb_arg; });
+  if (waiting != nullptr) {
+    get_buf_complete(waiting, false);
+  }
+  return waiting;
+}
+
+void abort_queued_ios(bdev_channel* ch) {
+  shared_resource* shared = ch->shared;
+  shared->nomem_abort_in_progress = true; // the completions must not resubmit the rest
+  for (spdk_bdev_io* io = shared->nomem_io.front(); io != nullptr;) {
+    spdk_bdev_io* next = bdev_io_queue::next(io);
+    if (io->ch == ch) {
+      complete_queued_as_aborted(io);
+    }
+    io = next;
+  }
+  shared->nomem_abort_in_progress = false;
+  const auto ours = [ch](spdk_bdev_io* io) { return io->ch == ch; };
+  while (spdk_bdev_io* io = shared->mgmt->buffers.take_waiting(ours)) {
+    get_buf_complete(io, false);
+  }
+}
+
+} // namespace spdk_lite
+
+using namespace spdk_lite;
+
+spdk_io_channel* spdk_bdev_io_get_io_channel(spdk_bdev_io* io) { return io->ch->module_channel; }
+
+spdk_thread* spdk_bdev_io_get_thread(spdk_bdev_io* io) {
+  return spdk_io_channel_get_thread(io->ch->module_channel);
+}

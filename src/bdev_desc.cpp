@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Opening devices.
+#include <spdk_io/bdev_desc.hpp>
+
+#include "channel_state.hpp"
+#include "concat.hpp"
+#include "subsystem_state.hpp"
+#include "thread_state.hpp"
+
+#include <spdk/bdev.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace spdk_io::inline SPDK_IO_ABI {
+namespace {
+
+// By message on the opening thread, and none after the descriptor is closed.
+void on_event(spdk_bdev_event_type type, spdk_bdev*, void* argument) {
+  auto* state = static_cast<detail::desc_state*>(argument);
+  if (type == SPDK_BDEV_EVENT_REMOVE) state->removed.store(true, std::memory_order_relaxed);
+}
+
+std::string why_not(int rc) {
+  switch (rc) {
+    case -ENODEV: return detail::concat("no such device (known: ", detail::known_bdevs(), ")");
+    case -EPERM: return "claimed by a module of SPDK (open it with access::read_only)";
+    default: return std::strerror(-rc);
+  }
+}
+
+}  // namespace
+
+result<bdev_desc> bdev_desc::open(std::string_view name, access mode) {
+  auto refuse = [&](std::errc code, std::string_view why) {
+    return std::unexpected(error(code, operation_kind::open_bdev,
+                                 detail::concat("open of \"", name.substr(0, 256), "\": ", why)));
+  };
+  detail::thread_state* here = detail::current_thread;
+  if (!here) {
+    return refuse(std::errc::operation_not_permitted,
+                  "no SPDK thread is attached here (call spdk_io::thread::attach() first)");
+  }
+  if (here->phase != detail::thread_phase::running) {
+    return refuse(std::errc::operation_canceled, "the thread is ending");
+  }
+  if (!detail::subsystems_running()) {
+    return refuse(std::errc::operation_not_permitted, detail::not_initialised);
+  }
+  if (name.find('\0') != name.npos) return refuse(std::errc::no_such_device, why_not(-ENODEV));
+
+  auto* state = new detail::desc_state(here->shared_from_this(), name);
+  const bool write = mode == access::read_write;
+  int rc = spdk_bdev_open_ext(std::string(name).c_str(), write, on_event, state, &state->native);
+  if (rc != 0) {
+    state->unreference();
+    return refuse(std::errc{-rc}, why_not(rc));
+  }
+  state->bdev = spdk_bdev_desc_get_bdev(state->native);
+  state->writable = write;
+  state->opened();
+  here->opened.push_back(state);
+  return bdev_desc(state);
+}
+
+bdev_desc::bdev_desc(const bdev_desc& other) noexcept : state_(other.state_) {
+  if (state_) state_->acquire();
+}
+
+bdev_desc::~bdev_desc() {
+  if (state_) state_->release();
+}
+
+result<io_channel> bdev_desc::channel() const {
+  if (!state_) {
+    return std::unexpected(error(error::io{.code = std::errc::bad_file_descriptor,
+                                           .what = operation_kind::get_channel,
+                                           .why = fault::no_channel}));
+  }
+  auto found = state_->channel();
+  if (!found) return std::unexpected(found.error());
+  return io_channel(*found, state_);
+}
+
+spdk_io::bdev bdev_desc::bdev() const noexcept {
+  return spdk_io::bdev::from_native(state_->bdev);
+}
+access bdev_desc::mode() const noexcept {
+  return state_ && state_->writable ? access::read_write : access::read_only;
+}
+bool bdev_desc::closed() const noexcept { return !state_ || state_->closed(); }
+bool bdev_desc::removed() const noexcept {
+  return state_ && state_->removed.load(std::memory_order_relaxed);
+}
+spdk_bdev_desc* bdev_desc::native_handle() const noexcept {
+  return closed() ? nullptr : state_->native;
+}
+
+}  // namespace spdk_io::inline SPDK_IO_ABI

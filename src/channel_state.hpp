@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The shared state behind bdev_desc and io_channel: an open descriptor, and one channel for each
+// thread that does I/O through it.
+//
+// Closing goes in one direction. When the last user handle drops, or the opening thread ends,
+// each thread's channel is asked by message to retire: it is put once nothing is in flight on it.
+// The last channel that goes sends the descriptor home to the thread that opened it, which
+// closes it. Every message node is embedded, so that closing cannot fail for want of memory.
+#pragma once
+
+#include <spdk_io/detail/inbox.hpp>
+#include <spdk_io/error.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+struct spdk_bdev;
+struct spdk_bdev_desc;
+struct spdk_io_channel;
+
+namespace spdk_io::inline SPDK_IO_ABI::detail {
+
+class thread_state;
+struct desc_state;
+
+struct channel_state {
+  channel_state(thread_state& home, desc_state& desc, spdk_io_channel* native);
+  channel_state(const channel_state&) = delete;
+  channel_state& operator=(const channel_state&) = delete;
+
+  // The thread whose operations it takes; null once it takes no more. Other threads may read it.
+  std::atomic<thread_state*> accepts;
+  thread_state* const home;
+  spdk_io_channel* native;
+  spdk_bdev_desc* const native_desc;
+  spdk_bdev* const bdev;          // valid while `native` is, as is desc
+  desc_state* const desc;
+  const std::uint32_t name;       // of the device, interned
+  const std::uint32_t block_size;
+  std::uint64_t in_flight = 0;    // operations started and not completed, waiting ones included
+  bool retiring = false;           // takes no more; goes when in_flight is 0
+  bool retire_requested = false;   // with desc's mutex
+  owned_message<channel_state> retire;
+
+  // Handles (io_channel) and the thread's cache. Any thread.
+  void acquire() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+  void release() noexcept;
+
+  // An operation ended: the last one of a retiring channel lets it go.
+  void completed() noexcept {
+    if (--in_flight == 0 && retiring) [[unlikely]] retire_later();
+  }
+
+ private:
+  ~channel_state() = default;
+  void retire_later() noexcept;
+  static void on_retire(ready_node& node);
+  void put() noexcept;
+
+  std::atomic<std::uint32_t> references_{1};
+};
+
+struct desc_state {
+  desc_state(std::shared_ptr<thread_state> owner, std::string_view name);
+  desc_state(const desc_state&) = delete;
+  desc_state& operator=(const desc_state&) = delete;
+
+  // A user's handle was copied, or dropped: with the last one, closing begins. Any thread.
+  void acquire() noexcept {
+    handles_.fetch_add(1, std::memory_order_relaxed);
+    references_.fetch_add(1, std::memory_order_relaxed);
+  }
+  void release() noexcept;
+
+  // Opened: the descriptor itself keeps this state until it is closed.
+  void opened() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+  void unreference() noexcept;
+
+  // This thread's channel, made at the first call; the result is not referenced for the caller.
+  result<channel_state*> channel();
+
+  // Asks all channels to retire, then closes. Any thread; more than once is harmless.
+  void close() noexcept;
+  void retire(channel_state& channel) noexcept;  // the same for one channel
+  bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
+
+  spdk_bdev_desc* native = nullptr;
+  spdk_bdev* bdev = nullptr;
+  const std::shared_ptr<thread_state> owner;
+  const std::uint32_t name;  // interned
+  bool writable = false;
+  std::atomic<bool> removed{false};  // the device is going
+
+ private:
+  friend struct channel_state;
+
+  ~desc_state() = default;
+  void channel_gone(channel_state& channel) noexcept;
+  void retire_locked(channel_state& channel) noexcept;
+  static void on_close(ready_node& node);
+
+  std::atomic<std::uint32_t> handles_{1};     // users' handles
+  std::atomic<std::uint32_t> references_{1};  // those, and the open descriptor
+  std::atomic<bool> closed_{false};
+  std::mutex mutex_;
+  bool closing_ = false;  // with mutex_, as the list
+  std::vector<channel_state*> channels_;
+  owned_message<desc_state> close_;
+};
+
+}  // namespace spdk_io::inline SPDK_IO_ABI::detail

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Texts of SPDK's JSON configuration: written for calls, read from its log after failures.
+#include "configuration.hpp"
+
+#include "callback_wait.hpp"
+#include "concat.hpp"
+#include "log_capture.hpp"
+
+#include <spdk/init.h>
+
+#include <charconv>
+#include <cstring>
+
+namespace spdk_io::inline SPDK_IO_ABI::detail {
+namespace {
+
+// What follows `key` in one of SPDK's error objects, e.g. {"code": -17, "message": "File exists"}.
+std::string_view after(std::string_view text, std::string_view key) {
+  auto at = text.find(key);
+  if (at == text.npos) return {};
+  text.remove_prefix(at + key.size());
+  auto begin = text.find_first_not_of(" :\t\n");
+  return begin == text.npos ? std::string_view() : text.substr(begin);
+}
+
+std::string_view string_value(std::string_view text) {
+  if (text.empty() || text.front() != '"') return {};
+  text.remove_prefix(1);
+  return text.substr(0, text.find('"'));
+}
+
+constexpr std::string_view response_mark = "error response";
+
+// The error lines that SPDK logged before the call's response: usually the real reason.
+std::string first_reason(std::string_view log) {
+  std::string_view line = log.substr(0, log.find('\n'));
+  return line.starts_with(response_mark) ? std::string() : std::string(line);
+}
+
+}  // namespace
+
+logged_failure read_failure(std::string_view log, int rc) {
+  logged_failure out;
+  out.code = std::errc{rc < 0 ? -rc : EINVAL};
+  out.text = first_reason(log);
+  auto at = log.find(response_mark);
+  if (at == log.npos) {
+    if (out.text.empty()) out.text = std::strerror(static_cast<int>(out.code));
+    return out;
+  }
+  std::string_view response = log.substr(at);
+  int code = 0;
+  auto number = after(response, "\"code\"");
+  std::from_chars(number.data(), number.data() + number.size(), code);
+  // Below are JSON-RPC's own codes, e.g. -32602 for parameters of the wrong type.
+  if (code < 0 && code > -4096) out.code = std::errc{-code};
+  auto message = string_value(after(response, "\"message\""));
+  if (!message.empty()) {
+    out.text = out.text.empty() ? std::string(message) : concat(message, " (", out.text, ")");
+  }
+  return out;
+}
+
+std::string quote(std::string_view text) {
+  std::string out = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      char escape[8];
+      std::snprintf(escape, sizeof(escape), "\\u%04x", static_cast<unsigned char>(c));
+      out += escape;
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+task<result<void>> load_configuration(std::string json, operation_kind kind, std::string what) {
+  log_capture log;
+  callback_wait done("a configuration call of SPDK");
+  spdk_subsystem_load_config(json.data(), static_cast<ssize_t>(json.size()),
+                             callback_wait::on_done, &done, true);
+  int rc = co_await done;
+  if (rc == 0) co_return result<void>();
+  auto failure = read_failure(log.text(), rc);
+  co_return std::unexpected(error(failure.code, kind, concat(what, ": ", failure.text)));
+}
+
+task<result<void>> run_call(std::string method, std::string params, operation_kind kind,
+                            std::string what) {
+  auto home = co_await subsystem_thread();
+  if (!home) co_return std::unexpected(home.error());
+  std::string json = concat(R"({"subsystems":[{"subsystem":"bdev","config":[{"method":)",
+                            quote(method), R"(,"params":)", params, "}]}]}");
+  auto run = [&]() -> task<result<void>> {
+    return load_configuration_in_turn(std::move(json), kind, std::move(what));
+  };
+  auto ran = co_await home->call(run);
+  co_return ran;
+}
+
+}  // namespace spdk_io::inline SPDK_IO_ABI::detail

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Deferring to the thread's next turn.
+#include <spdk_io/detail/deferred.hpp>
+
+#include "thread_state.hpp"
+
+namespace spdk_io::inline SPDK_IO_ABI::detail {
+
+deferred::~deferred() {
+  if (linked()) home_->ready.erase(*this);
+}
+
+bool deferred::defer(run_function f, void* context) noexcept {
+  home_ = current_thread;
+  if (!home_) return false;
+  run = f;
+  context_ = context;
+  home_->make_ready(*this);
+  return true;
+}
+
+}  // namespace spdk_io::inline SPDK_IO_ABI::detail

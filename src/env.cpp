@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Start and end of SPDK's environment.
+#include <spdk_io/env.hpp>
+
+#include "concat.hpp"
+#include "env_state.hpp"
+#include "log_capture.hpp"
+#include "thread_registry.hpp"
+
+#include <spdk/env.h>
+#include <spdk/thread.h>
+#include <spdk/version.h>
+
+#include <sched.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+
+namespace spdk_io::inline SPDK_IO_ABI {
+namespace {
+
+enum class phase { fresh, running, ended };
+std::atomic<phase> current_phase{phase::fresh};
+
+std::unexpected<error> refuse(std::errc code, std::string_view why) {
+  return std::unexpected(
+      error(code, operation_kind::start_env, detail::concat("env: ", why)));
+}
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+// Checks what SPDK would answer with a bare -EINVAL.
+result<void> check(const env_options& o) {
+  auto invalid = [](std::string_view why) { return refuse(std::errc::invalid_argument, why); };
+  if (o.name.empty() || o.name.size() > 64 || o.name.find('\0') != o.name.npos)
+    return invalid("the name must have 1 to 64 characters and no NUL");
+  if (o.memory_mib < 0)
+    return invalid(detail::concat("memory_mib is ", o.memory_mib,
+                                  "; use 0 for the default, or a number of MiB above 0"));
+  if (o.shm_id < -1) return invalid("shm_id must be -1 (none) or a number from 0");
+  if (o.main_core < -1) return invalid("main_core must be -1 (the first) or a core's number");
+  for (const auto& argument : o.extra_args) {
+    if (argument.find('\0') != argument.npos) return invalid("extra_args contains a NUL");
+  }
+  return {};
+}
+
+struct affinity {
+  affinity() noexcept { known_ = sched_getaffinity(0, sizeof(set_), &set_) == 0; }
+  void restore() const noexcept {
+    if (known_) sched_setaffinity(0, sizeof(set_), &set_);
+  }
+
+ private:
+  cpu_set_t set_;
+  bool known_;
+};
+
+std::string join(const std::vector<std::string>& arguments) {
+  std::string out;
+  for (const auto& a : arguments) out += (out.empty() ? "" : " ") + a;
+  return out;
+}
+
+result<void> start_environment(const env_options& o) {
+  std::string extra = join(o.extra_args);
+  spdk_env_opts opts = {};
+  opts.opts_size = sizeof(opts);
+  spdk_env_opts_init(&opts);
+  opts.name = o.name.c_str();
+  if (!o.core_mask.empty()) opts.core_mask = o.core_mask.c_str();
+  if (o.memory_mib > 0) opts.mem_size = o.memory_mib;
+  if (!o.hugepages && o.memory_mib == 0) opts.mem_size = 512;
+  opts.no_huge = !o.hugepages;
+  opts.no_pci = !o.pci;
+  if (o.shm_id >= 0) opts.shm_id = o.shm_id;
+  if (o.main_core >= 0) opts.main_core = o.main_core;
+  if (!extra.empty()) opts.env_context = extra.data();
+
+  detail::log_capture log;
+  if (int rc = spdk_env_init(&opts); rc != 0) {
+    std::string why = "SPDK's environment did not start";
+    if (auto text = first_line(log.text()); !text.empty()) why += ": " + text;
+    if (!o.core_mask.empty()) why += "; check core_mask \"" + o.core_mask + "\"";
+    if (o.main_core >= 0) why += detail::concat("; check that core_mask holds main_core ", o.main_core);
+    if (o.hugepages) why += "; without hugepages on this machine set .hugepages = false";
+    if (o.memory_mib > 0) why += detail::concat("; check memory_mib ", o.memory_mib);
+    if (!extra.empty()) why += "; check extra_args \"" + extra + "\"";
+    return refuse(std::errc::invalid_argument, why);
+  }
+  return {};
+}
+
+result<void> start_threads(bool interrupt) {
+  if (interrupt && spdk_interrupt_mode_enable() != 0) {
+    return refuse(std::errc::not_supported, "interrupt mode is not available here; set .interrupt = false");
+  }
+  int rc = spdk_thread_lib_init_ext(detail::on_thread_operation, detail::supports_thread_operation,
+                                    0, SPDK_DEFAULT_MSG_MEMPOOL_SIZE);
+  if (rc != 0) return refuse(std::errc{-rc}, "SPDK's thread library did not start: more memory_mib?");
+  return {};
+}
+
+}  // namespace
+
+result<env> env::start(const env_options& options) {
+  if (auto ok = check(options); !ok) return std::unexpected(ok.error());
+  phase expected = phase::fresh;
+  if (!current_phase.compare_exchange_strong(expected, phase::running)) {
+    return refuse(std::errc::already_connected,
+                  expected == phase::running
+                      ? "already started in this process; SPDK's environment cannot be started twice"
+                      : "ended already in this process; SPDK's environment cannot be started again "
+                        "(start it once in main and keep it)");
+  }
+  if (options.log) set_log(options.log, options.most_logged);
+  detail::open_log();
+
+  affinity before;
+  auto started = start_environment(options);
+  if (!options.keep_affinity) before.restore();
+  if (!started) {
+    // DPDK parses its arguments before it takes anything: after such a failure it may try again.
+    current_phase = phase::fresh;
+    return std::unexpected(started.error());
+  }
+  if (auto threads = start_threads(options.interrupt); !threads) {
+    spdk_env_fini();
+    current_phase = phase::ended;
+    return std::unexpected(threads.error());
+  }
+  return env(true);
+}
+
+env::~env() {
+  if (!owner_) return;
+  if (auto left = detail::live_thread_names(); !left.empty()) {
+    std::fprintf(stderr,
+                 "spdk-io: env destroyed before thread%s; destroy threads first (declare env "
+                 "before them). SPDK is left running.\n",
+                 left.c_str());
+    current_phase = phase::ended;
+    return;
+  }
+  detail::subsystems_stopped();
+  spdk_thread_lib_fini();
+  spdk_env_fini();
+  current_phase = phase::ended;
+}
+
+bool detail::env_running() noexcept { return current_phase == phase::running; }
+
+std::string_view provider_name() noexcept { return SPDK_IO_PROVIDER_NAME; }
+std::string_view provider_version() noexcept { return SPDK_VERSION_STRING; }
+
+}  // namespace spdk_io::inline SPDK_IO_ABI

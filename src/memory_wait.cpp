@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The one entry in SPDK's queue for memory, and the list behind it.
+#include "memory_wait.hpp"
+
+#include "thread_state.hpp"
+
+#include <spdk_io/io_operation.hpp>
+
+#include <spdk/bdev.h>
+
+#include <cerrno>
+
+namespace spdk_io::inline SPDK_IO_ABI::detail {
+
+struct memory_wait::entry {
+  // Whether freeing a bdev_io serves the queue: it does so through the thread's cache.
+  static bool served_by_free() noexcept {
+    spdk_bdev_opts opts = {};
+    spdk_bdev_get_opts(&opts, sizeof(opts));  // fixed once the bdev layer is up
+    return opts.bdev_io_cache_size > 0;
+  }
+
+  spdk_bdev_io_wait_entry native = {};  // zeroed: releases add fields
+};
+
+memory_wait::memory_wait(thread_state& owner) : owner_(owner), entry_(new entry) {
+  entry_->native.cb_fn = on_memory;
+  entry_->native.cb_arg = this;
+}
+
+memory_wait::~memory_wait() = default;
+
+void memory_wait::push(io_operation& op) noexcept {
+  ++total_;
+  fifo_.push_back(op);
+  arm();
+}
+
+void memory_wait::erase(io_operation& op) noexcept { fifo_.erase(op); }
+
+void memory_wait::on_memory(void* self) {
+  auto& wait = *static_cast<memory_wait*>(self);
+  wait.queued_ = false;
+  wait.resubmit();
+}
+
+// Submits from the head until memory is short again. Runs inside spdk_bdev_free_io(), or from
+// thread::poll() as a last resort; submitting runs no user code.
+void memory_wait::resubmit() noexcept {
+  retry_ = false;
+  while (!fifo_.empty()) {
+    auto& op = static_cast<io_operation&>(fifo_.front());
+    // Off the list first: the operation may complete, and be linked, inside its submission.
+    fifo_.erase(op);
+    op.state_ = io_operation::state::in_flight;
+    int rc = op.submit();
+    if (rc == -ENOMEM) {
+      op.state_ = io_operation::state::waiting;
+      fifo_.push_front(op);
+      break;
+    }
+    if (rc != 0) {
+      op.describe_failure(-rc);
+      op.become_ready();
+    }
+  }
+  arm();
+}
+
+// Makes sure that something will call resubmit(). SPDK serves its queue when a bdev_io of this
+// thread is freed into a cache; where none of ours is in flight, or there is no cache, nothing
+// would, and an entry in the queue would even keep us from SPDK's common pool. So then each
+// poll tries again.
+void memory_wait::arm() noexcept {
+  if (fifo_.empty() || queued_ || retry_) return;
+  auto& channel = static_cast<io_operation&>(fifo_.front()).channel();
+  if (entry_->served_by_free() && owner_.io_in_flight() > fifo_.size()) {
+    entry_->native.bdev = channel.bdev;
+    if (spdk_bdev_queue_io_wait(channel.bdev, channel.native, &entry_->native) == 0) {
+      queued_ = true;
+      return;
+    }
+  }
+  // A bdev_io is free after all, and something else was short.
+  retry_ = true;
+}
+
+}  // namespace spdk_io::inline SPDK_IO_ABI::detail

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Operations that wait for a bdev_io: SPDK answered their submission with -ENOMEM. One entry per
+// SPDK thread stands in SPDK's own queue, for all of them, since SPDK cannot withdraw an entry;
+// the operations wait in a list here, which they can leave at any time.
+#pragma once
+
+#include <spdk_io/detail/ready_list.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace spdk_io::inline SPDK_IO_ABI {
+class io_operation;
+
+namespace detail {
+class thread_state;
+
+class memory_wait {
+ public:
+  explicit memory_wait(thread_state& owner);
+  ~memory_wait();
+  memory_wait(const memory_wait&) = delete;
+  memory_wait& operator=(const memory_wait&) = delete;
+
+  bool empty() const noexcept { return fifo_.empty(); }
+  void push(io_operation& op) noexcept;   // behind those that wait already
+  void erase(io_operation& op) noexcept;  // from anywhere
+
+  // Each poll: a last resort for waiters that no completion on this thread will serve.
+  void poll() noexcept {
+    if (retry_) [[unlikely]] resubmit();
+  }
+
+  std::uint64_t total() const noexcept { return total_; }  // operations that ever waited
+
+ private:
+  struct entry;
+  static void on_memory(void* self);
+  void resubmit() noexcept;
+  void arm() noexcept;
+
+  thread_state& owner_;
+  ready_list fifo_;
+  std::unique_ptr<entry> entry_;  // lives while the SPDK thread does
+  bool queued_ = false;           // the entry stands in SPDK's queue
+  bool retry_ = false;            // nothing of ours is in flight: try again at each poll
+  std::uint64_t total_ = 0;
+};
+
+}  // namespace detail
+}  // namespace spdk_io::inline SPDK_IO_ABI

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Sleeping on a thread's timers.
+#include <spdk_io/sleep_for.hpp>
+
+#include "thread_state.hpp"
+#include "ticks.hpp"
+
+namespace spdk_io::inline SPDK_IO_ABI {
+
+sleep_operation::~sleep_operation() {
+  if (armed) home_->timers.cancel(*this);
+  if (linked()) home_->ready.erase(*this);
+}
+
+bool sleep_operation::begin() noexcept {
+  home_ = detail::current_thread;
+  if (!home_ || home_->phase != detail::thread_phase::running) return false;
+  due = spdk_get_ticks() + detail::to_ticks(duration_);
+  expire = on_expire;
+  home_->timers.arm(*this);
+  home_->wake_if_asleep();
+  return true;
+}
+
+void sleep_operation::on_expire(detail::timer_node& node) {
+  auto& self = static_cast<sleep_operation&>(node);
+  self.home_->ready.push_back(self);
+}
+
+result<void> sleep_operation::finish() const {
+  if (!home_) {
+    return std::unexpected(error(std::errc::operation_not_permitted, operation_kind::sleep,
+                                 "sleep: no SPDK thread is attached here (call "
+                                 "spdk_io::thread::attach() first)"));
+  }
+  if (due == 0) {  // never armed, or cut short by the end of the thread
+    return std::unexpected(error(std::errc::operation_canceled, operation_kind::sleep,
+                                 "sleep: the thread is ending"));
+  }
+  return {};
+}
+
+}  // namespace spdk_io::inline SPDK_IO_ABI

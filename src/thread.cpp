@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Attaching and polling SPDK threads.
+#include <spdk_io/thread.hpp>
+
+#include "concat.hpp"
+#include "env_state.hpp"
+#include "thread_registry.hpp"
+#include "thread_state.hpp"
+
+#include <spdk/thread.h>
+
+namespace spdk_io::inline SPDK_IO_ABI {
+
+using detail::current_thread;
+using detail::thread_state;
+
+namespace {
+
+std::unexpected<error> refuse(std::errc code, std::string_view name, std::string_view why) {
+  return std::unexpected(error(code, operation_kind::attach_thread,
+                               detail::concat("thread \"", name, "\": ", why)));
+}
+
+result<std::shared_ptr<thread_state>> make(std::string_view name) {
+  if (!detail::env_running()) {
+    return refuse(std::errc::operation_not_permitted, name,
+                  "no environment (call spdk_io::env::start() first and keep it)");
+  }
+  if (name.empty() || name.size() > 255 || name.find('\0') != name.npos) {
+    return refuse(std::errc::invalid_argument, name.substr(0, std::min<std::size_t>(name.find('\0'), 64)),
+                  "the name must have 1 to 255 characters and no NUL");
+  }
+  auto state = detail::make_thread(name);
+  if (!state) {
+    return refuse(std::errc::not_enough_memory, name,
+                  "SPDK cannot create it (out of memory: more memory_mib?)");
+  }
+  return state;
+}
+
+}  // namespace
+
+result<thread> thread::attach(std::string_view name) {
+  if (current_thread) {
+    return refuse(std::errc::already_connected, name,
+                  detail::concat("this OS thread is attached already, as \"",
+                                 current_thread->name,
+                                 "\" (thread::create() makes a second SPDK thread to poll)"));
+  }
+  auto state = make(name);
+  if (!state) return std::unexpected(state.error());
+  current_thread = state->get();
+  spdk_set_thread((*state)->native);
+  return thread(std::move(*state));
+}
+
+result<thread> thread::create(std::string_view name) {
+  auto state = make(name);
+  if (!state) return std::unexpected(state.error());
+  return thread(std::move(*state));
+}
+
+result<thread_ref> thread::current() {
+  if (!current_thread) {
+    return std::unexpected(error(std::errc::operation_not_permitted, operation_kind::use_thread,
+                                 "no SPDK thread is attached to this OS thread (call "
+                                 "spdk_io::thread::attach() first)"));
+  }
+  return thread_ref(current_thread->shared_from_this());
+}
+
+std::uint32_t thread::count() noexcept { return spdk_thread_get_count(); }
+
+thread& thread::operator=(thread&& other) noexcept {
+  if (this != &other) {
+    if (state_) state_->shut_down();
+    state_ = std::move(other.state_);
+  }
+  return *this;
+}
+
+thread::~thread() {
+  if (state_) state_->shut_down();
+}
+
+std::size_t thread::poll(std::uint32_t max_messages) { return state_->poll(max_messages); }
+std::string_view thread::name() const noexcept { return state_->name; }
+std::uint64_t thread::id() const noexcept { return state_->id; }
+
+bool thread::idle() const noexcept {
+  return spdk_thread_is_idle(state_->native) && state_->nothing_ready() && state_->timers.empty();
+}
+
+bool thread::running() const noexcept { return state_->phase == detail::thread_phase::running; }
+bool thread::has_pollers() const noexcept { return spdk_thread_has_pollers(state_->native); }
+
+thread_statistics thread::statistics() const noexcept {
+  return {.memory_waits = state_->waiting.total(), .io_in_flight = state_->io_in_flight()};
+}
+
+spdk_thread* thread::native_handle() const noexcept { return state_->native; }
+
+}  // namespace spdk_io::inline SPDK_IO_ABI

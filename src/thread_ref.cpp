@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Messages between threads.
+#include <spdk_io/thread_ref.hpp>
+
+#include "concat.hpp"
+#include "thread_state.hpp"
+
+namespace spdk_io::inline SPDK_IO_ABI {
+
+std::string_view thread_ref::name() const noexcept { return state_->name; }
+std::uint64_t thread_ref::id() const noexcept { return state_->id; }
+
+namespace detail {
+namespace {
+
+error ended(const thread_state& to) {
+  return error(std::errc::no_such_process, operation_kind::call,
+               concat("message to thread \"", to.name, "\": the thread has ended"));
+}
+
+}  // namespace
+
+result<void> send(thread_state& to, message_node& message) {
+  if (!to.deliver(message)) return std::unexpected(ended(to));
+  return {};
+}
+
+bool call_base::depart(message_node& message) noexcept {
+  home_ = current_thread;
+  if (!home_ || home_->phase == thread_phase::exited) {
+    error_ = error(std::errc::operation_not_permitted, operation_kind::call,
+                   concat("call to thread \"", target_->name,
+                          "\": no SPDK thread is attached here to come back to (call "
+                          "spdk_io::thread::attach() first, or use send())"));
+    return false;
+  }
+  place_ = place::away;
+  ++home_->calls_out;
+  if (target_->deliver(message)) return true;
+  --home_->calls_out;
+  place_ = place::here;
+  error_ = ended(*target_);
+  return false;
+}
+
+// The caller's thread cannot have ended: it drains until its calls are back.
+void call_base::come_home(message_node& message) noexcept { home_->deliver(message); }
+
+void call_base::arrived(message_node& message) noexcept {
+  place_ = place::back;
+  --home_->calls_out;
+  home_->ready.push_back(message);
+}
+
+void call_base::abandon(message_node& message) noexcept {
+  if (!home_->on_own_os_thread()) {
+    fatal(concat("a call to thread \"", target_->name,
+                 "\" was destroyed on another OS thread than the caller's while under way"));
+  }
+  pump_until(
+      *home_,
+      [](const void* self) { return static_cast<const call_base*>(self)->place_ == place::back; },
+      this, concat("a call to thread \"", target_->name, "\""));
+  if (message.linked()) home_->ready.erase(message);
+}
+
+}  // namespace detail
+}  // namespace spdk_io::inline SPDK_IO_ABI

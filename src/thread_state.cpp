@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One turn of a thread, and the end of one.
+#include "thread_state.hpp"
+
+#include "concat.hpp"
+#include "poller_state.hpp"
+#include "subsystem_state.hpp"
+#include "thread_registry.hpp"
+
+#include <spdk_io/detail/fatal.hpp>
+
+#include <spdk/env.h>
+#include <spdk/thread.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+namespace spdk_io::inline SPDK_IO_ABI::detail {
+
+constinit thread_local thread_state* current_thread = nullptr;
+
+const void* this_os_thread() noexcept {
+  static constinit thread_local char token = 0;
+  return &token;
+}
+
+namespace {
+
+// While it lives, this OS thread acts for `next`, for the library and for SPDK.
+class acting_for {
+ public:
+  explicit acting_for(thread_state& next) noexcept
+      : before_(std::exchange(current_thread, &next)), native_before_(spdk_get_thread()) {
+    if (native_before_ != next.native) spdk_set_thread(next.native);
+  }
+  ~acting_for() {
+    if (current_thread == before_ && spdk_get_thread() == native_before_) return;
+    // What ran may have ended the thread that was current before.
+    current_thread = is_live(before_) ? before_ : nullptr;
+    spdk_set_thread(current_thread ? current_thread->native : nullptr);
+  }
+  acting_for(const acting_for&) = delete;
+  acting_for& operator=(const acting_for&) = delete;
+
+ private:
+  thread_state* before_;
+  spdk_thread* native_before_;
+};
+
+}  // namespace
+
+thread_state::thread_state(spdk_thread* thread, std::string_view label)
+    : native(thread),
+      name(label),
+      id(spdk_thread_get_id(thread)),
+      os_thread(this_os_thread()) {}
+
+bool thread_state::on_own_os_thread() const noexcept { return os_thread == this_os_thread(); }
+
+std::size_t thread_state::poll(std::uint32_t max_messages) {
+  if (in_spdk_ || !on_own_os_thread() || phase == thread_phase::exited) [[unlikely]] {
+    misuse(in_spdk_ ? "thread::poll() called from inside spdk_thread_poll() of the same thread: "
+                      "leave raw SPDK callbacks first"
+                    : "thread::poll() called for a thread of another OS thread, or an ended one");
+    return 0;
+  }
+  struct turn {
+    explicit turn(thread_state& s) noexcept : self(s) { ++self.turns_; }
+    ~turn() {
+      // A thread that ended inside its own turn is kept until here.
+      if (--self.turns_ == 0 && self.keep_) [[unlikely]] std::exchange(self.keep_, nullptr);
+    }
+    thread_state& self;
+  };
+  turn now(*this);
+  acting_for me(*this);
+  std::size_t done = poll_without_user_code(max_messages);
+  if (!ready.empty()) {
+    idle_runs = 0;
+    done += run_ready(max_messages == 0 ? ready.size() : max_messages);
+  }
+  return done;
+}
+
+std::size_t thread_state::run_ready(std::size_t limit) {
+  std::size_t left = std::min(limit, ready.size());
+  std::size_t ran = 0;
+  while (left-- > 0 && !ready.empty()) {
+    ready_node& node = ready.pop_front();
+    ++ran;
+    node.run(node);
+  }
+  return ran - std::min(ran, std::exchange(idle_runs, 0));
+}
+
+std::size_t thread_state::poll_without_user_code(std::uint32_t max_messages) {
+  acting_for me(*this);
+  in_spdk_ = true;
+  int rc = spdk_thread_poll(native, max_messages, 0);
+  in_spdk_ = false;
+  std::size_t done = rc > 0 ? 1 : 0;
+  if (!adopted.empty()) [[unlikely]] poll_adopted(max_messages);
+  if (!messages.empty()) deliver_messages();
+  if (!timers.empty()) expire_timers();
+  waiting.poll();
+  if (!internal.empty()) [[unlikely]] done += run_internal();
+  return done;
+}
+
+void thread_state::deliver_messages() noexcept {
+  message_node* node = messages.take();
+  while (node) {
+    message_node* next = node->next_message;
+    (node->internal ? internal : ready).push_back(*node);
+    node = next;
+  }
+}
+
+void thread_state::expire_timers() noexcept {
+  const std::uint64_t now = spdk_get_ticks();
+  while (!timers.empty() && timers.next_due() <= now) {
+    timer_node& due = timers.first();
+    timers.cancel(due);
+    due.expire(due);
+  }
+}
+
+std::size_t thread_state::run_internal() noexcept {
+  std::size_t ran = 0;
+  for (; !internal.empty(); ++ran) {
+    ready_node& node = internal.pop_front();
+    node.run(node);
+  }
+  return ran;
+}
+
+// SPDK's modules make threads of their own and expect them to be polled by somebody.
+void thread_state::poll_adopted(std::uint32_t max_messages) {
+  for (std::size_t i = 0; i < adopted.size(); ++i) {
+    spdk_thread* thread = adopted[i];
+    spdk_thread_poll(thread, max_messages, 0);
+    if (!spdk_thread_is_exited(thread)) continue;
+    adopted.erase(adopted.begin() + static_cast<std::ptrdiff_t>(i--));
+    spdk_thread_destroy(thread);
+  }
+}
+
+bool thread_state::deliver(message_node& node) noexcept {
+  if (!messages.push(node)) return false;
+  wake_if_asleep();
+  return true;
+}
+
+void thread_state::wake() noexcept {
+  if (!asleep.exchange(false, std::memory_order_seq_cst)) return;
+  // Held while the waker runs: set_waker() waits for it, so that a poller task cannot vanish
+  // under a message of another thread.
+  std::lock_guard lock(waker_mutex_);
+  if (waker_ && !waker_->wake(*waker_)) asleep.store(true, std::memory_order_seq_cst);
+}
+
+void thread_state::set_waker(waker* w) noexcept {
+  std::lock_guard lock(waker_mutex_);
+  waker_ = w;
+}
+
+std::size_t thread_state::io_in_flight() const noexcept {
+  std::size_t count = 0;
+  for (const auto& [desc, channel] : channels) count += channel->in_flight;
+  return count;
+}
+
+void thread_state::shut_down() noexcept {
+  if (!on_own_os_thread()) {
+    fatal(concat("thread \"", name, "\" destroyed on another OS thread than its own; a thread "
+                 "belongs to the OS thread that attached it"));
+  }
+  if (in_spdk_) {
+    fatal(concat("thread \"", name, "\" destroyed inside spdk_thread_poll(); leave raw SPDK "
+                 "callbacks first"));
+  }
+  if (turns_ > 0) keep_ = shared_from_this();
+  {
+    acting_for me(*this);
+    phase = thread_phase::exiting;
+    for (auto& [desc, channel] : channels) {
+      channel->accepts.store(nullptr, std::memory_order_relaxed);
+    }
+    stop_pollers(*this);
+    cancel_timers();
+    drain_user_code();
+    give_back();
+    exit_native();
+  }
+}
+
+void thread_state::cancel_timers() noexcept {
+  while (!timers.empty()) {
+    timer_node& node = timers.first();
+    timers.cancel(node);
+    node.due = 0;  // tells the sleeper that it was not its time
+    node.expire(node);
+  }
+}
+
+bool thread_state::drained() const noexcept {
+  return nothing_ready() && io_in_flight() == 0 && calls_out == 0;
+}
+
+// Everything accepted is finished: I/O, messages, and what they resume. Whatever those start is
+// refused, so that this ends.
+void thread_state::drain_user_code() noexcept {
+  const std::uint64_t warn_at = spdk_get_ticks() + 5 * spdk_get_ticks_hz();
+  bool warned = false;
+  while (!drained()) {
+    try {
+      poll_local_threads();
+      if (!ready.empty()) run_ready(ready.size());
+    } catch (...) {
+      fatal_exception(concat("a continuation that ran while thread \"", name, "\" ended"));
+    }
+    cancel_timers();
+    if (!warned && spdk_get_ticks() > warn_at) {
+      warned = true;
+      std::fprintf(stderr,
+                   "spdk-io: thread \"%s\" is ending, but waits for %zu I/O in flight and %zu "
+                   "calls to other threads\n",
+                   name.c_str(), io_in_flight(), calls_out);
+    }
+  }
+}
+
+// Channels first, then the descriptors opened here (whose channels on other threads retire by
+// message), then, on the thread that started them, SPDK's subsystems.
+void thread_state::give_back() noexcept {
+  std::vector<channel_state*> mine;
+  for (auto& [desc, channel] : channels) mine.push_back(channel);
+  for (channel_state* channel : mine) channel->desc->retire(*channel);
+  auto descriptors = opened;
+  for (desc_state* desc : descriptors) desc->close();
+  pump_until(
+      *this,
+      [](const void* self) {
+        const auto& state = *static_cast<const thread_state*>(self);
+        return state.channels.empty() && state.opened.empty();
+      },
+      this, concat("the end of thread \"", name, "\": channels on other threads"));
+  stop_subsystems(*this);
+}
+
+void thread_state::exit_native() noexcept {
+  message_node* late = messages.close();
+  while (late) {
+    message_node* next = late->next_message;
+    (late->internal ? internal : ready).push_back(*late);
+    late = next;
+  }
+  try {
+    run_internal();
+    run_ready(ready.size());
+  } catch (...) {
+    fatal_exception(concat("a message that ran while thread \"", name, "\" ended"));
+  }
+  spdk_set_thread(native);
+  spdk_thread_exit(native);
+  pump_until(
+      *this,
+      [](const void* self) {
+        return spdk_thread_is_exited(static_cast<const thread_state*>(self)->native);
+      },
+      this, concat("the exit of SPDK thread \"", name, "\""));
+  phase = thread_phase::exited;
+  forget_thread(*this);
+  spdk_set_thread(nullptr);
+  spdk_thread_destroy(native);
+  native = nullptr;
+}
+
+void pump_until(thread_state& whose, bool (*done)(const void*), const void* argument,
+                std::string_view what) noexcept {
+  if (done(argument)) return;
+  if (whose.inside_spdk()) {
+    fatal(concat("cannot wait for ", what, " inside spdk_thread_poll() of its own thread \"",
+                 whose.name, "\"; leave raw SPDK callbacks first"));
+  }
+  const std::uint64_t warn_at = spdk_get_ticks() + 5 * spdk_get_ticks_hz();
+  bool warned = false;
+  while (!done(argument)) {
+    poll_local_threads();
+    if (!warned && spdk_get_ticks() > warn_at) {
+      warned = true;
+      std::fprintf(stderr, "spdk-io: waiting for %.*s\n", static_cast<int>(what.size()),
+                   what.data());
+    }
+  }
+}
+
+}  // namespace spdk_io::inline SPDK_IO_ABI::detail

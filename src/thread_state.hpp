@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Everything the library keeps for one SPDK thread: the lists of what is ready, its inbox, its
+// timers, what waits for memory, and what it must give back before it ends.
+#pragma once
+
+#include "channel_state.hpp"
+#include "memory_wait.hpp"
+
+#include <spdk_io/detail/inbox.hpp>
+#include <spdk_io/detail/poll_driver.hpp>
+#include <spdk_io/detail/ready_list.hpp>
+#include <spdk_io/detail/timer_queue.hpp>
+#include <spdk_io/detail/waker.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+struct spdk_thread;
+
+namespace spdk_io::inline SPDK_IO_ABI::detail {
+
+struct poller_state;
+
+enum class thread_phase { running, exiting, exited };
+
+// Owned by the spdk_io::thread and by every thread_ref. Except where a member says "any thread",
+// only the OS thread that created it may touch it.
+class thread_state : public std::enable_shared_from_this<thread_state> {
+ public:
+  thread_state(spdk_thread* native, std::string_view name);
+  thread_state(const thread_state&) = delete;
+  thread_state& operator=(const thread_state&) = delete;
+
+  // Polls SPDK once, then runs what is ready: at most as many entries as there were when it
+  // looked, and at most `max_messages` if that is not 0. Returns how much was done. May be
+  // nested from what it runs, never from inside spdk_thread_poll().
+  std::size_t poll(std::uint32_t max_messages);
+
+  // The part that runs no user code: SPDK, deliveries, timers, the library's own continuations.
+  std::size_t poll_without_user_code(std::uint32_t max_messages);
+
+  // Links a continuation of user code. Wakes the thread's poller task if that is asleep.
+  void make_ready(ready_node& node) noexcept {
+    ready.push_back(node);
+    wake_if_asleep();
+  }
+
+  // Delivers a node through the inbox. Any thread. False if the thread has gone.
+  bool deliver(message_node& node) noexcept;
+
+  // Called whenever something was linked or submitted, perhaps outside poll(). Any thread.
+  void wake_if_asleep() noexcept {
+    if (asleep.load(std::memory_order_seq_cst)) [[unlikely]] wake();
+  }
+  void wake() noexcept;
+  void set_waker(waker* w) noexcept;
+
+  bool on_own_os_thread() const noexcept;
+  bool inside_spdk() const noexcept { return in_spdk_; }
+  bool nothing_ready() const noexcept {
+    return ready.empty() && internal.empty() && messages.empty();
+  }
+  std::size_t io_in_flight() const noexcept;
+
+  // Ends the SPDK thread: refuses new work, drains, gives everything back. Own OS thread only.
+  void shut_down() noexcept;
+
+  spdk_thread* native;
+  const std::string name;
+  const std::uint64_t id;
+  const void* const os_thread;
+  thread_phase phase = thread_phase::running;
+
+  ready_list ready;     // user code
+  ready_list internal;  // the library's own continuations
+  inbox messages;
+  timer_queue timers;
+  memory_wait waiting{*this};
+  std::atomic<bool> asleep{false};
+
+  std::unordered_map<desc_state*, channel_state*> channels;
+  std::vector<desc_state*> opened;      // descriptors that must be closed here
+  std::vector<spdk_thread*> adopted;    // made by SPDK's modules on this OS thread, polled along
+  poller_state* pollers = nullptr;      // head of a list
+  std::size_t calls_out = 0;            // calls to other threads that have not come back
+  std::size_t idle_runs = 0;            // entries of this poll that said they had nothing to do
+  bool has_poller_task = false;
+  std::string poller_task_executor;     // for the message of a second one
+
+ private:
+  void deliver_messages() noexcept;
+  void expire_timers() noexcept;
+  std::size_t run_internal() noexcept;
+  std::size_t run_ready(std::size_t limit);
+  void poll_adopted(std::uint32_t max_messages);
+  bool drained() const noexcept;
+  void cancel_timers() noexcept;
+  void drain_user_code() noexcept;
+  void give_back() noexcept;
+  void exit_native() noexcept;
+
+  unsigned turns_ = 0;      // nesting of poll()
+  bool in_spdk_ = false;    // inside spdk_thread_poll() of this thread
+  std::shared_ptr<thread_state> keep_;  // while poll() is on the stack of its own destruction
+  std::mutex waker_mutex_;
+  waker* waker_ = nullptr;
+};
+
+// The SPDK thread that this OS thread acts for now; null if none.
+extern constinit thread_local thread_state* current_thread;
+
+// Polls all SPDK threads of this OS thread, without running user code, until `done(argument)`.
+// After some seconds it says on stderr what it waits for. Ends the program if `whose` can make
+// no progress because this is called from inside its spdk_thread_poll().
+void pump_until(thread_state& whose, bool (*done)(const void*), const void* argument,
+                std::string_view what) noexcept;
+
+}  // namespace spdk_io::inline SPDK_IO_ABI::detail

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Yielding to the thread's next turn.
+#include <spdk_io/yield.hpp>
+
+#include "thread_state.hpp"
+
+namespace spdk_io::inline SPDK_IO_ABI {
+
+yield_operation::~yield_operation() {
+  if (linked()) home_->ready.erase(*this);
+}
+
+bool yield_operation::begin() noexcept {
+  home_ = detail::current_thread;
+  if (!home_) return false;
+  home_->make_ready(*this);
+  return true;
+}
+
+}  // namespace spdk_io::inline SPDK_IO_ABI
