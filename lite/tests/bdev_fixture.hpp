@@ -126,7 +126,7 @@ class environment : public testing::Environment {
 
     const std::string config = R"({"subsystems":[
         {"subsystem":"iobuf","config":[{"method":"iobuf_set_options",
-          "params":{"small_pool_count":1024,"large_pool_count":256}}]},
+          "params":{"small_pool_count":1024,"large_pool_count":64}}]},
         {"subsystem":"bdev","config":[{"method":"bdev_set_options",
           "params":{"bdev_io_pool_size":)" +
                                std::to_string(pool_size) + R"(,"bdev_io_cache_size":)" +

@@ -60,7 +60,7 @@ static inline uint32_t spdk_align32pow2(uint32_t x) { return 1u << (1 + spdk_u32
 static inline uint64_t spdk_align64pow2(uint64_t x) { return 1ULL << (1 + spdk_u64log2(x - 1)); }
 
 static inline uint64_t spdk_divide_round_up(uint64_t num, uint64_t divisor) {
-  return (num + divisor - 1) / divisor;
+  return num / divisor + (num % divisor != 0 ? 1 : 0);
 }
 static inline uint64_t spdk_round_up(uint64_t num, uint64_t divisor) {
   return divisor * spdk_divide_round_up(num, divisor);
