@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A plain epoll loop as an executor: file descriptors of the application, and posted callables.
 #pragma once
+#include <sys/epoll.h>
+#include <unistd.h>
 #include <deque>
 #include <functional>
 #include <map>
-#include <sys/epoll.h>
-#include <unistd.h>
 
 class epoll_loop {
  public:
-  struct executor { // all that spdk_io::poller_task() and run_until() ask for
+  struct executor {  // all that spdk_io::poller_task() and run_until() ask for
     epoll_loop* loop;
     void post(std::function<void()> f) { loop->posted_.push_back(std::move(f)); }
     bool run_one() { return loop->run_one(); }
@@ -25,8 +25,7 @@ class epoll_loop {
   bool run_one() {
     epoll_event events[16];
     int ready = epoll_wait(epoll_, events, 16, posted_.empty() ? -1 : 0);
-    for (int i = 0; i < ready; ++i)
-      watched_[events[i].data.fd]();
+    for (int i = 0; i < ready; ++i) watched_[events[i].data.fd]();
     for (auto left = posted_.size(); left > 0; --left) {
       auto f = std::move(posted_.front());
       posted_.pop_front();

@@ -15,13 +15,10 @@ namespace sio = spdk_io;
 // One of several workers on a device: writes its own blocks and reads them back.
 inline sio::task<sio::result<void>> worker(const sio::io_channel& disk, std::uint64_t first) {
   auto buffer = sio::dma_buffer::zeroed(4096);
-  if (!buffer)
-    co_return std::unexpected(buffer.error());
+  if (!buffer) co_return std::unexpected(buffer.error());
   for (std::uint64_t block = first; block < first + 64; ++block) {
-    if (auto r = co_await disk.write(*buffer, block * 4096); !r)
-      co_return r;
-    if (auto r = co_await disk.read(*buffer, block * 4096); !r)
-      co_return r;
+    if (auto r = co_await disk.write(*buffer, block * 4096); !r) co_return r;
+    if (auto r = co_await disk.read(*buffer, block * 4096); !r) co_return r;
   }
   co_return sio::result<void>();
 }
@@ -29,20 +26,15 @@ inline sio::task<sio::result<void>> worker(const sio::io_channel& disk, std::uin
 inline sio::task<sio::result<void>> run_app() {
   auto made = co_await sio::create_bdev(
       sio::malloc_bdev{.name = "disk0", .size = 16 << 20, .block_size = 4096});
-  if (!made)
-    co_return std::unexpected(made.error());
+  if (!made) co_return std::unexpected(made.error());
   auto disk = sio::bdev_desc::open("disk0");
-  if (!disk)
-    co_return std::unexpected(disk.error());
+  if (!disk) co_return std::unexpected(disk.error());
   auto channel = disk->channel();
-  if (!channel)
-    co_return std::unexpected(channel.error());
+  if (!channel) co_return std::unexpected(channel.error());
 
   sio::task_scope scope;
-  for (std::uint64_t i = 0; i < 8; ++i)
-    scope.spawn(worker(*channel, i * 64));
-  if (auto r = co_await scope.join(); !r)
-    co_return r;
+  for (std::uint64_t i = 0; i < 8; ++i) scope.spawn(worker(*channel, i * 64));
+  if (auto r = co_await scope.join(); !r) co_return r;
   co_return co_await sio::sleep_for(std::chrono::milliseconds(20));
 }
 

@@ -23,11 +23,9 @@ asio::awaitable<void> tick(int& fired) {
 // A coroutine of Asio's own: sockets and timers by use_awaitable, and storage by the same token.
 asio::awaitable<sio::result<void>> copy_first_block(const sio::bdev_desc& disk) {
   auto block = sio::dma_buffer::allocate(4096);
-  if (!block)
-    co_return std::unexpected(block.error());
+  if (!block) co_return std::unexpected(block.error());
   auto r = co_await disk.read(*block, 0).async(asio::use_awaitable);
-  if (!r)
-    co_return r;
+  if (!r) co_return r;
   co_return co_await disk.write(*block, 4096).async(asio::use_awaitable);
 }
 
@@ -40,8 +38,7 @@ int main() {
 
   // The whole life of a program in one call …
   auto r = sio::run_until(ctx, thread, run_app());
-  if (!r)
-    return report(r, fired);
+  if (!r) return report(r, fired);
 
   // … or by hand, as tasks of the loop.
   std::stop_source stop;

@@ -11,7 +11,7 @@
 int main() {
   auto env = sio::env::start({.name = "epoll", .hugepages = false, .pci = false}).value();
 
-  epoll_loop loop; // the application's own: a timer beside the storage
+  epoll_loop loop;  // the application's own: a timer beside the storage
   int fired = 0;
   int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
   itimerspec period = {.it_interval = {.tv_sec = 0, .tv_nsec = 1'000'000},
@@ -19,8 +19,7 @@ int main() {
   timerfd_settime(timer, 0, &period, nullptr);
   loop.watch(timer, [&] {
     std::uint64_t count = 0;
-    if (read(timer, &count, sizeof(count)) == sizeof(count))
-      ++fired;
+    if (read(timer, &count, sizeof(count)) == sizeof(count)) ++fired;
   });
 
   auto thread = sio::thread::attach("worker-0").value();

@@ -11,7 +11,7 @@ int main() {
   auto thread = sio::thread::attach("worker-0").value();
   sio::run_loop loop;
   int fired = 0;
-  sio::run_loop::timer timer(loop); // a timer of the application beside the storage
+  sio::run_loop::timer timer(loop);  // a timer of the application beside the storage
   std::function<void()> tick = [&] {
     ++fired;
     timer.start(1ms, tick);

@@ -67,8 +67,9 @@ bool bdev_info::supports(io_kind kind) const noexcept {
 
 result<bdev> bdev::find(std::string_view name) {
   auto refuse = [&](std::errc code, std::string_view why) {
-    return std::unexpected(error(code, operation_kind::find_bdev,
-                                 detail::concat("look-up of \"", name.substr(0, 256), "\": ", why)));
+    return std::unexpected(
+        error(code, operation_kind::find_bdev,
+              detail::concat("look-up of \"", name.substr(0, 256), "\": ", why)));
   };
   if (!detail::current_thread) {
     return refuse(std::errc::operation_not_permitted,
@@ -87,7 +88,9 @@ result<bdev> bdev::find(std::string_view name) {
 }
 
 std::string_view bdev::name() const noexcept { return view(spdk_bdev_get_name(native_)); }
-std::string_view bdev::product() const noexcept { return view(spdk_bdev_get_product_name(native_)); }
+std::string_view bdev::product() const noexcept {
+  return view(spdk_bdev_get_product_name(native_));
+}
 std::uint32_t bdev::block_size() const noexcept { return spdk_bdev_get_block_size(native_); }
 std::uint64_t bdev::block_count() const noexcept { return spdk_bdev_get_num_blocks(native_); }
 std::size_t bdev::alignment() const noexcept { return spdk_bdev_get_buf_align(native_); }

@@ -82,9 +82,7 @@ result<io_channel> bdev_desc::channel() const {
   return io_channel(*found, state_);
 }
 
-spdk_io::bdev bdev_desc::bdev() const noexcept {
-  return spdk_io::bdev::from_native(state_->bdev);
-}
+spdk_io::bdev bdev_desc::bdev() const noexcept { return spdk_io::bdev::from_native(state_->bdev); }
 access bdev_desc::mode() const noexcept {
   return state_ && state_->writable ? access::read_write : access::read_only;
 }

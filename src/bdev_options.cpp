@@ -42,9 +42,7 @@ class parameters {
   parameters& number_unless_zero(std::string_view key, std::uint64_t value) {
     return value == 0 ? *this : number(key, value);
   }
-  parameters& flag(std::string_view key, bool value) {
-    return value ? raw(key, "true") : *this;
-  }
+  parameters& flag(std::string_view key, bool value) { return value ? raw(key, "true") : *this; }
   std::string str() const { return text_ + '}'; }
 
  private:
@@ -77,9 +75,9 @@ result<void> check_file(const std::string& file, bool write, std::string_view wh
   int fd = ::open(file.c_str(), (write ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) {
     const int code = errno;
-    return std::unexpected(refused(std::errc{code}, what,
-                                   detail::concat("cannot open \"", file, "\": ",
-                                                  std::strerror(code))));
+    return std::unexpected(
+        refused(std::errc{code}, what,
+                detail::concat("cannot open \"", file, "\": ", std::strerror(code))));
   }
   ::close(fd);
   return {};
@@ -110,8 +108,7 @@ task<result<std::string>> create(creation c) {
     co_return std::unexpected(
         refused(std::errc::file_exists, c.what, "a device of that name exists already"));
   }
-  auto made =
-      co_await detail::run_call(c.method, c.params, operation_kind::create_bdev, c.what);
+  auto made = co_await detail::run_call(c.method, c.params, operation_kind::create_bdev, c.what);
   if (!made) co_return std::unexpected(made.error());
   co_return c.name;
 }
@@ -132,11 +129,11 @@ task<result<void>> delete_named(std::string name) {
   if (!home) co_return std::unexpected(home.error());
   auto run = [&name]() -> task<result<void>> {
     auto refuse = [&name](std::errc code, std::string_view why) {
-      return std::unexpected(error(code, operation_kind::delete_bdev,
-                                   detail::concat("deletion of \"", name.substr(0, 256), "\": ", why)));
+      return std::unexpected(
+          error(code, operation_kind::delete_bdev,
+                detail::concat("deletion of \"", name.substr(0, 256), "\": ", why)));
     };
-    spdk_bdev* found =
-        name.find('\0') == name.npos ? spdk_bdev_get_by_name(name.c_str()) : nullptr;
+    spdk_bdev* found = name.find('\0') == name.npos ? spdk_bdev_get_by_name(name.c_str()) : nullptr;
     if (!found) {
       co_return refuse(std::errc::no_such_device,
                        detail::concat("no such device (known: ", detail::known_bdevs(), ")"));
@@ -146,8 +143,8 @@ task<result<void>> delete_named(std::string name) {
         found, [](void* context, int rc) { detail::callback_wait::on_done(rc, context); }, &done);
     int rc = co_await done;
     if (rc == 0) co_return result<void>();
-    co_return refuse(std::errc{-rc}, rc == -EBUSY ? "it is being deleted already"
-                                                  : std::strerror(-rc));
+    co_return refuse(std::errc{-rc},
+                     rc == -EBUSY ? "it is being deleted already" : std::strerror(-rc));
   };
   auto deleted = co_await home->call(run);
   co_return deleted;

@@ -15,8 +15,7 @@ namespace spdk_io::inline SPDK_IO_ABI::detail {
 // Destroyed before the callback came, it waits for it, since SPDK holds its address.
 class callback_wait : public operation_base<callback_wait, int> {
  public:
-  explicit callback_wait(std::string_view what) noexcept
-      : home_(*current_thread), what_(what) {}
+  explicit callback_wait(std::string_view what) noexcept : home_(*current_thread), what_(what) {}
   callback_wait(const callback_wait&) = delete;
   callback_wait& operator=(const callback_wait&) = delete;
   ~callback_wait() {

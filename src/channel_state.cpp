@@ -64,8 +64,8 @@ void desc_state::unreference() noexcept {
 result<channel_state*> desc_state::channel() {
   thread_state* here = current_thread;
   auto refuse = [&](std::errc code, fault why) {
-    return std::unexpected(error(error::io{
-        .code = code, .what = operation_kind::get_channel, .why = why, .device = name}));
+    return std::unexpected(error(
+        error::io{.code = code, .what = operation_kind::get_channel, .why = why, .device = name}));
   };
   if (!here) return refuse(std::errc::operation_not_permitted, fault::no_thread);
   if (auto found = here->channels.find(this); found != here->channels.end()) return found->second;

@@ -36,13 +36,13 @@ struct channel_state {
   thread_state* const home;
   spdk_io_channel* native;
   spdk_bdev_desc* const native_desc;
-  spdk_bdev* const bdev;          // valid while `native` is, as is desc
+  spdk_bdev* const bdev;  // valid while `native` is, as is desc
   desc_state* const desc;
-  const std::uint32_t name;       // of the device, interned
+  const std::uint32_t name;  // of the device, interned
   const std::uint32_t block_size;
   std::uint64_t in_flight = 0;    // operations started and not completed, waiting ones included
-  bool retiring = false;           // takes no more; goes when in_flight is 0
-  bool retire_requested = false;   // with desc's mutex
+  bool retiring = false;          // takes no more; goes when in_flight is 0
+  bool retire_requested = false;  // with desc's mutex
   owned_message<channel_state> retire;
 
   // Handles (io_channel) and the thread's cache. Any thread.
@@ -51,7 +51,8 @@ struct channel_state {
 
   // An operation ended: the last one of a retiring channel lets it go.
   void completed() noexcept {
-    if (--in_flight == 0 && retiring) [[unlikely]] retire_later();
+    if (--in_flight == 0 && retiring) [[unlikely]]
+      retire_later();
   }
 
  private:

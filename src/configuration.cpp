@@ -81,8 +81,8 @@ std::string quote(std::string_view text) {
 task<result<void>> load_configuration(std::string json, operation_kind kind, std::string what) {
   log_capture log;
   callback_wait done("a configuration call of SPDK");
-  spdk_subsystem_load_config(json.data(), static_cast<ssize_t>(json.size()),
-                             callback_wait::on_done, &done, true);
+  spdk_subsystem_load_config(json.data(), static_cast<ssize_t>(json.size()), callback_wait::on_done,
+                             &done, true);
   int rc = co_await done;
   if (rc == 0) co_return result<void>();
   auto failure = read_failure(log.text(), rc);

@@ -26,9 +26,8 @@ result<dma_buffer> dma_buffer::make(std::size_t bytes, std::size_t alignment, in
     return refuse(std::errc::invalid_argument,
                   detail::concat("alignment ", alignment, " is not a power of two"));
   }
-  void* data = (zero ? spdk_zmalloc : spdk_malloc)(bytes, alignment, nullptr,
-                                                   numa < 0 ? SPDK_ENV_NUMA_ID_ANY : numa,
-                                                   SPDK_MALLOC_DMA);
+  void* data = (zero ? spdk_zmalloc : spdk_malloc)(
+      bytes, alignment, nullptr, numa < 0 ? SPDK_ENV_NUMA_ID_ANY : numa, SPDK_MALLOC_DMA);
   if (!data) {
     return refuse(std::errc::not_enough_memory,
                   "out of DMA memory (env_options.memory_mib sets how much there is)");

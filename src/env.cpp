@@ -24,8 +24,7 @@ enum class phase { fresh, running, ended };
 std::atomic<phase> current_phase{phase::fresh};
 
 std::unexpected<error> refuse(std::errc code, std::string_view why) {
-  return std::unexpected(
-      error(code, operation_kind::start_env, detail::concat("env: ", why)));
+  return std::unexpected(error(code, operation_kind::start_env, detail::concat("env: ", why)));
 }
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
@@ -83,7 +82,8 @@ result<void> start_environment(const env_options& o) {
     std::string why = "SPDK's environment did not start";
     if (auto text = first_line(log.text()); !text.empty()) why += ": " + text;
     if (!o.core_mask.empty()) why += "; check core_mask \"" + o.core_mask + "\"";
-    if (o.main_core >= 0) why += detail::concat("; check that core_mask holds main_core ", o.main_core);
+    if (o.main_core >= 0)
+      why += detail::concat("; check that core_mask holds main_core ", o.main_core);
     if (o.hugepages) why += "; without hugepages on this machine set .hugepages = false";
     if (o.memory_mib > 0) why += detail::concat("; check memory_mib ", o.memory_mib);
     if (!extra.empty()) why += "; check extra_args \"" + extra + "\"";
@@ -94,11 +94,13 @@ result<void> start_environment(const env_options& o) {
 
 result<void> start_threads(bool interrupt) {
   if (interrupt && spdk_interrupt_mode_enable() != 0) {
-    return refuse(std::errc::not_supported, "interrupt mode is not available here; set .interrupt = false");
+    return refuse(std::errc::not_supported,
+                  "interrupt mode is not available here; set .interrupt = false");
   }
   int rc = spdk_thread_lib_init_ext(detail::on_thread_operation, detail::supports_thread_operation,
                                     0, SPDK_DEFAULT_MSG_MEMPOOL_SIZE);
-  if (rc != 0) return refuse(std::errc{-rc}, "SPDK's thread library did not start: more memory_mib?");
+  if (rc != 0)
+    return refuse(std::errc{-rc}, "SPDK's thread library did not start: more memory_mib?");
   return {};
 }
 
@@ -108,11 +110,12 @@ result<env> env::start(const env_options& options) {
   if (auto ok = check(options); !ok) return std::unexpected(ok.error());
   phase expected = phase::fresh;
   if (!current_phase.compare_exchange_strong(expected, phase::running)) {
-    return refuse(std::errc::already_connected,
-                  expected == phase::running
-                      ? "already started in this process; SPDK's environment cannot be started twice"
-                      : "ended already in this process; SPDK's environment cannot be started again "
-                        "(start it once in main and keep it)");
+    return refuse(
+        std::errc::already_connected,
+        expected == phase::running
+            ? "already started in this process; SPDK's environment cannot be started twice"
+            : "ended already in this process; SPDK's environment cannot be started again "
+              "(start it once in main and keep it)");
   }
   if (options.log) set_log(options.log, options.most_logged);
   detail::open_log();

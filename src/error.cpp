@@ -5,10 +5,10 @@
 #include <array>
 #include <cstring>
 #include <deque>
-#include "concat.hpp"
 #include <mutex>
 #include <ostream>
 #include <unordered_map>
+#include "concat.hpp"
 
 namespace spdk_io::inline SPDK_IO_ABI {
 namespace {
@@ -197,8 +197,9 @@ std::string error::message() const {
       return out + "the vector of buffers is empty, too long, or contains an empty buffer";
     case fault::no_channel: return out + "the handle is empty (moved from, or never opened)";
     case fault::wrong_thread:
-      return out + "the channel belongs to another thread (take one with bdev_desc::channel() on "
-                   "the thread that does the I/O)";
+      return out +
+             "the channel belongs to another thread (take one with bdev_desc::channel() on "
+             "the thread that does the I/O)";
     case fault::no_thread:
       return out + "no SPDK thread is attached here (call spdk_io::thread::attach() first)";
     case fault::thread_exiting: return out + "the thread is exiting";

@@ -25,7 +25,9 @@ io_channel::~io_channel() {
   desc_->release();
 }
 
-std::uint32_t io_channel::block_size() const noexcept { return channel_ ? channel_->block_size : 0; }
+std::uint32_t io_channel::block_size() const noexcept {
+  return channel_ ? channel_->block_size : 0;
+}
 
 spdk_io_channel* io_channel::native_handle() const noexcept {
   return channel_ ? channel_->native : nullptr;

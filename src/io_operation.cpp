@@ -21,7 +21,8 @@ using detail::current_thread;
 using detail::thread_state;
 
 bool io_operation::begin() noexcept {
-  if (by_desc_ && !use_channel_of_this_thread()) [[unlikely]] return false;
+  if (by_desc_ && !use_channel_of_this_thread()) [[unlikely]]
+    return false;
   auto* ch = static_cast<channel_state*>(target_);
   thread_state* here = current_thread;
   if (!ch || !here || ch->accepts.load(std::memory_order_relaxed) != here) [[unlikely]] {
@@ -74,8 +75,9 @@ bool io_operation::refuse() noexcept {
                ? refuse(std::errc::no_such_device, fault::device_closed)
                : refuse(std::errc::operation_canceled, fault::thread_exiting);
   }
-  detail::misuse("I/O started on a channel of another thread: take one with bdev_desc::channel() "
-                 "on the thread that does the I/O");
+  detail::misuse(
+      "I/O started on a channel of another thread: take one with bdev_desc::channel() "
+      "on the thread that does the I/O");
   return refuse(std::errc::operation_not_permitted, fault::wrong_thread);
 }
 
@@ -146,14 +148,13 @@ int io_operation::submit_bytes() noexcept {
   channel_state& ch = channel();
   switch (kind_) {
     case operation_kind::read:
-      return spdk_bdev_read(ch.native_desc, ch.native, buffer_, offset_,
-                            length_, on_complete, this);
+      return spdk_bdev_read(ch.native_desc, ch.native, buffer_, offset_, length_, on_complete,
+                            this);
     case operation_kind::write:
-      return spdk_bdev_write(ch.native_desc, ch.native, buffer_, offset_,
-                             length_, on_complete, this);
+      return spdk_bdev_write(ch.native_desc, ch.native, buffer_, offset_, length_, on_complete,
+                             this);
     case operation_kind::flush:
-      return spdk_bdev_flush(ch.native_desc, ch.native, offset_, length_,
-                             on_complete, this);
+      return spdk_bdev_flush(ch.native_desc, ch.native, offset_, length_, on_complete, this);
     default: return -ENOTSUP;
   }
 }
@@ -162,14 +163,13 @@ int io_operation::submit_blocks() noexcept {
   channel_state& ch = channel();
   switch (kind_) {
     case operation_kind::read:
-      return spdk_bdev_read_blocks(ch.native_desc, ch.native, buffer_, offset_,
-                                   length_, on_complete, this);
+      return spdk_bdev_read_blocks(ch.native_desc, ch.native, buffer_, offset_, length_,
+                                   on_complete, this);
     case operation_kind::write:
-      return spdk_bdev_write_blocks(ch.native_desc, ch.native, buffer_, offset_,
-                                    length_, on_complete, this);
-    case operation_kind::flush:
-      return spdk_bdev_flush_blocks(ch.native_desc, ch.native, offset_, length_,
+      return spdk_bdev_write_blocks(ch.native_desc, ch.native, buffer_, offset_, length_,
                                     on_complete, this);
+    case operation_kind::flush:
+      return spdk_bdev_flush_blocks(ch.native_desc, ch.native, offset_, length_, on_complete, this);
     default: return -ENOTSUP;
   }
 }
@@ -181,12 +181,10 @@ int io_operation::submit_vector() noexcept {
   const bool read = kind_ == operation_kind::read;
   if (unit_ == unit::bytes) {
     return (read ? spdk_bdev_readv : spdk_bdev_writev)(ch.native_desc, ch.native, buffers, count,
-                                                       offset_, length_,
-                                                       on_complete, this);
+                                                       offset_, length_, on_complete, this);
   }
   return (read ? spdk_bdev_readv_blocks : spdk_bdev_writev_blocks)(
-      ch.native_desc, ch.native, buffers, count, offset_, length_, on_complete,
-      this);
+      ch.native_desc, ch.native, buffers, count, offset_, length_, on_complete, this);
 }
 
 // Inside spdk_thread_poll(): records, links, and runs nothing of the user's.
@@ -265,9 +263,9 @@ void io_operation::abandon() noexcept {
       state_ == state::ready ? *static_cast<thread_state*>(target_) : *channel().home;
   if (!home.on_own_os_thread()) {
     code_ = ECANCELED;
-    detail::fatal("destroyed on another OS thread than its own while in flight: " +
-                  make_error().message() +
-                  "; destroy coroutines on the thread whose operations they await");
+    detail::fatal(
+        "destroyed on another OS thread than its own while in flight: " + make_error().message() +
+        "; destroy coroutines on the thread whose operations they await");
   }
   if (state_ == state::waiting) {
     home.waiting.erase(*this);

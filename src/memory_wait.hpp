@@ -29,7 +29,8 @@ class memory_wait {
 
   // Each poll: a last resort for waiters that no completion on this thread will serve.
   void poll() noexcept {
-    if (retry_) [[unlikely]] resubmit();
+    if (retry_) [[unlikely]]
+      resubmit();
   }
 
   std::uint64_t total() const noexcept { return total_; }  // operations that ever waited

@@ -44,10 +44,10 @@ poll_driver::~poll_driver() { detach(); }
 
 result<void> poll_driver::attach(std::string_view executor, waker* w) {
   if (state_->has_poller_task) {
-    return std::unexpected(error(
-        std::errc::already_connected, operation_kind::run,
-        concat("poller task: thread \"", state_->name, "\" already has one (started on ",
-               state_->poller_task_executor, ")")));
+    return std::unexpected(
+        error(std::errc::already_connected, operation_kind::run,
+              concat("poller task: thread \"", state_->name, "\" already has one (started on ",
+                     state_->poller_task_executor, ")")));
   }
   if (!state_->on_own_os_thread() || state_->phase != thread_phase::running) {
     return std::unexpected(

@@ -34,8 +34,8 @@ result<void> sleep_operation::finish() const {
                                  "spdk_io::thread::attach() first)"));
   }
   if (due == 0) {  // never armed, or cut short by the end of the thread
-    return std::unexpected(error(std::errc::operation_canceled, operation_kind::sleep,
-                                 "sleep: the thread is ending"));
+    return std::unexpected(
+        error(std::errc::operation_canceled, operation_kind::sleep, "sleep: the thread is ending"));
   }
   return {};
 }

@@ -83,13 +83,14 @@ task<result<void>> start(std::string json) {
   if (rc != 0) {
     r.now = stage::broken;
     auto failure = detail::read_failure(log_text, rc);
-    co_return refuse(failure.code, detail::concat("SPDK's subsystems did not start: ", failure.text));
+    co_return refuse(failure.code,
+                     detail::concat("SPDK's subsystems did not start: ", failure.text));
   }
   r.now = stage::running;
   spdk_rpc_set_state(SPDK_RPC_RUNTIME);
   if (json.empty()) co_return result<void>();
-  auto loaded = co_await detail::load_configuration(std::move(json), operation_kind::load_config,
-                                                    what);
+  auto loaded =
+      co_await detail::load_configuration(std::move(json), operation_kind::load_config, what);
   co_return loaded;
 }
 
@@ -122,12 +123,11 @@ task<result<void>> start_from_file(std::string path) {
   std::string json{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
   if (!in.is_open() || in.bad()) {
     const std::errc code = errno != 0 ? std::errc{errno} : std::errc::io_error;
-    co_return refuse(code, detail::concat("cannot read \"", path, "\": ",
-                                          std::make_error_code(code).message()));
+    co_return refuse(
+        code, detail::concat("cannot read \"", path, "\": ", std::make_error_code(code).message()));
   }
   if (json.empty()) {
-    co_return refuse(std::errc::invalid_argument,
-                     detail::concat("\"", path, "\" is empty"));
+    co_return refuse(std::errc::invalid_argument, detail::concat("\"", path, "\" is empty"));
   }
   auto started = co_await start_in_turn(std::move(json), false);
   co_return started;
@@ -138,7 +138,9 @@ task<result<void>> start_from_file(std::string path) {
 task<result<void>> init_subsystems(std::string_view json) {
   return start_in_turn(std::string(json), false);
 }
-task<result<void>> init_subsystems(const config_file& file) { return start_from_file(std::string(file.path)); }
+task<result<void>> init_subsystems(const config_file& file) {
+  return start_from_file(std::string(file.path));
+}
 
 namespace detail {
 

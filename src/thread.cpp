@@ -17,8 +17,8 @@ using detail::thread_state;
 namespace {
 
 std::unexpected<error> refuse(std::errc code, std::string_view name, std::string_view why) {
-  return std::unexpected(error(code, operation_kind::attach_thread,
-                               detail::concat("thread \"", name, "\": ", why)));
+  return std::unexpected(
+      error(code, operation_kind::attach_thread, detail::concat("thread \"", name, "\": ", why)));
 }
 
 result<std::shared_ptr<thread_state>> make(std::string_view name) {
@@ -27,7 +27,8 @@ result<std::shared_ptr<thread_state>> make(std::string_view name) {
                   "no environment (call spdk_io::env::start() first and keep it)");
   }
   if (name.empty() || name.size() > 255 || name.find('\0') != name.npos) {
-    return refuse(std::errc::invalid_argument, name.substr(0, std::min<std::size_t>(name.find('\0'), 64)),
+    return refuse(std::errc::invalid_argument,
+                  name.substr(0, std::min<std::size_t>(name.find('\0'), 64)),
                   "the name must have 1 to 255 characters and no NUL");
   }
   auto state = detail::make_thread(name);
@@ -43,8 +44,7 @@ result<std::shared_ptr<thread_state>> make(std::string_view name) {
 result<thread> thread::attach(std::string_view name) {
   if (current_thread) {
     return refuse(std::errc::already_connected, name,
-                  detail::concat("this OS thread is attached already, as \"",
-                                 current_thread->name,
+                  detail::concat("this OS thread is attached already, as \"", current_thread->name,
                                  "\" (thread::create() makes a second SPDK thread to poll)"));
   }
   auto state = make(name);

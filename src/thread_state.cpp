@@ -51,10 +51,7 @@ class acting_for {
 }  // namespace
 
 thread_state::thread_state(spdk_thread* thread, std::string_view label)
-    : native(thread),
-      name(label),
-      id(spdk_thread_get_id(thread)),
-      os_thread(this_os_thread()) {}
+    : native(thread), name(label), id(spdk_thread_get_id(thread)), os_thread(this_os_thread()) {}
 
 bool thread_state::on_own_os_thread() const noexcept { return os_thread == this_os_thread(); }
 
@@ -69,7 +66,8 @@ std::size_t thread_state::poll(std::uint32_t max_messages) {
     explicit turn(thread_state& s) noexcept : self(s) { ++self.turns_; }
     ~turn() {
       // A thread that ended inside its own turn is kept until here.
-      if (--self.turns_ == 0 && self.keep_) [[unlikely]] std::exchange(self.keep_, nullptr);
+      if (--self.turns_ == 0 && self.keep_) [[unlikely]]
+        std::exchange(self.keep_, nullptr);
     }
     thread_state& self;
   };
@@ -100,11 +98,13 @@ std::size_t thread_state::poll_without_user_code(std::uint32_t max_messages) {
   int rc = spdk_thread_poll(native, max_messages, 0);
   in_spdk_ = false;
   std::size_t done = rc > 0 ? 1 : 0;
-  if (!adopted.empty()) [[unlikely]] poll_adopted(max_messages);
+  if (!adopted.empty()) [[unlikely]]
+    poll_adopted(max_messages);
   if (!messages.empty()) deliver_messages();
   if (!timers.empty()) expire_timers();
   waiting.poll();
-  if (!internal.empty()) [[unlikely]] done += run_internal();
+  if (!internal.empty()) [[unlikely]]
+    done += run_internal();
   return done;
 }
 
@@ -173,11 +173,13 @@ std::size_t thread_state::io_in_flight() const noexcept {
 
 void thread_state::shut_down() noexcept {
   if (!on_own_os_thread()) {
-    fatal(concat("thread \"", name, "\" destroyed on another OS thread than its own; a thread "
+    fatal(concat("thread \"", name,
+                 "\" destroyed on another OS thread than its own; a thread "
                  "belongs to the OS thread that attached it"));
   }
   if (in_spdk_) {
-    fatal(concat("thread \"", name, "\" destroyed inside spdk_thread_poll(); leave raw SPDK "
+    fatal(concat("thread \"", name,
+                 "\" destroyed inside spdk_thread_poll(); leave raw SPDK "
                  "callbacks first"));
   }
   if (turns_ > 0) keep_ = shared_from_this();

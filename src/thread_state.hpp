@@ -57,7 +57,8 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
 
   // Called whenever something was linked or submitted, perhaps outside poll(). Any thread.
   void wake_if_asleep() noexcept {
-    if (asleep.load(std::memory_order_seq_cst)) [[unlikely]] wake();
+    if (asleep.load(std::memory_order_seq_cst)) [[unlikely]]
+      wake();
   }
   void wake() noexcept;
   void set_waker(waker* w) noexcept;
@@ -86,13 +87,13 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   std::atomic<bool> asleep{false};
 
   std::unordered_map<desc_state*, channel_state*> channels;
-  std::vector<desc_state*> opened;      // descriptors that must be closed here
-  std::vector<spdk_thread*> adopted;    // made by SPDK's modules on this OS thread, polled along
-  poller_state* pollers = nullptr;      // head of a list
-  std::size_t calls_out = 0;            // calls to other threads that have not come back
-  std::size_t idle_runs = 0;            // entries of this poll that said they had nothing to do
+  std::vector<desc_state*> opened;    // descriptors that must be closed here
+  std::vector<spdk_thread*> adopted;  // made by SPDK's modules on this OS thread, polled along
+  poller_state* pollers = nullptr;    // head of a list
+  std::size_t calls_out = 0;          // calls to other threads that have not come back
+  std::size_t idle_runs = 0;          // entries of this poll that said they had nothing to do
   bool has_poller_task = false;
-  std::string poller_task_executor;     // for the message of a second one
+  std::string poller_task_executor;  // for the message of a second one
 
  private:
   void deliver_messages() noexcept;
@@ -106,8 +107,8 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   void give_back() noexcept;
   void exit_native() noexcept;
 
-  unsigned turns_ = 0;      // nesting of poll()
-  bool in_spdk_ = false;    // inside spdk_thread_poll() of this thread
+  unsigned turns_ = 0;                  // nesting of poll()
+  bool in_spdk_ = false;                // inside spdk_thread_poll() of this thread
   std::shared_ptr<thread_state> keep_;  // while poll() is on the stack of its own destruction
   std::mutex waker_mutex_;
   waker* waker_ = nullptr;

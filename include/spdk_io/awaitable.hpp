@@ -44,8 +44,8 @@ concept awaitable = requires(T&& value) {
 
 template <awaitable T>
 using await_result_t =
-    decltype(std::declval<std::remove_reference_t<decltype(detail::get_awaiter(
-                 std::declval<T>()))>&>()
+    decltype(std::declval<
+                 std::remove_reference_t<decltype(detail::get_awaiter(std::declval<T>()))>&>()
                  .await_resume());
 
 }  // namespace spdk_io::inline SPDK_IO_ABI

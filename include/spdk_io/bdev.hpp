@@ -33,21 +33,21 @@ enum class io_kind : std::uint8_t {
 struct bdev_info {
   std::string name;
   std::vector<std::string> aliases;
-  std::string product;                       // e.g. "Malloc disk"
-  std::string module;                        // e.g. "malloc"
-  std::string uuid;                          // empty if it has none
-  std::uint32_t block_size = 0;              // bytes: the unit of offsets and lengths
-  std::uint32_t physical_block_size = 0;     // bytes
+  std::string product;                    // e.g. "Malloc disk"
+  std::string module;                     // e.g. "malloc"
+  std::string uuid;                       // empty if it has none
+  std::uint32_t block_size = 0;           // bytes: the unit of offsets and lengths
+  std::uint32_t physical_block_size = 0;  // bytes
   std::uint64_t block_count = 0;
-  std::uint32_t write_unit = 0;              // blocks: writes should be a multiple
+  std::uint32_t write_unit = 0;                // blocks: writes should be a multiple
   std::uint32_t atomic_compare_and_write = 0;  // blocks
-  std::uint32_t optimal_boundary = 0;        // blocks: better not crossed; 0: none
-  std::size_t alignment = 1;                 // bytes: of buffers (others are copied by SPDK)
-  std::uint32_t metadata_size = 0;           // bytes for each block
+  std::uint32_t optimal_boundary = 0;          // blocks: better not crossed; 0: none
+  std::size_t alignment = 1;                   // bytes: of buffers (others are copied by SPDK)
+  std::uint32_t metadata_size = 0;             // bytes for each block
   bool metadata_interleaved = false;
-  bool write_cache = false;                  // volatile: flush() matters
+  bool write_cache = false;  // volatile: flush() matters
   bool zoned = false;
-  std::vector<io_kind> supported;            // natively or emulated by SPDK
+  std::vector<io_kind> supported;  // natively or emulated by SPDK
 
   std::uint64_t size() const noexcept { return block_count * block_size; }  // bytes
   bool supports(io_kind kind) const noexcept;
@@ -62,11 +62,11 @@ class bdev {
 
   std::string_view name() const noexcept;
   std::string_view product() const noexcept;
-  std::uint32_t block_size() const noexcept;    // bytes
+  std::uint32_t block_size() const noexcept;  // bytes
   std::uint64_t block_count() const noexcept;
   std::uint64_t size() const noexcept { return block_count() * block_size(); }  // bytes
-  std::size_t alignment() const noexcept;       // bytes, of buffers
-  bool supports(io_kind kind) const noexcept;   // natively or emulated by SPDK
+  std::size_t alignment() const noexcept;                                       // bytes, of buffers
+  bool supports(io_kind kind) const noexcept;  // natively or emulated by SPDK
   bool write_cache() const noexcept;
   bdev_info info() const;
 

@@ -18,11 +18,11 @@ namespace spdk_io::inline SPDK_IO_ABI {
 // A RAM disk.
 struct malloc_bdev {
   std::string_view name;
-  std::uint64_t size = 0;                // bytes, a multiple of block_size
-  std::uint32_t block_size = 512;        // bytes, a multiple of 512
+  std::uint64_t size = 0;                 // bytes, a multiple of block_size
+  std::uint32_t block_size = 512;         // bytes, a multiple of 512
   std::uint32_t physical_block_size = 0;  // bytes; 0: as block_size
-  std::uint32_t optimal_boundary = 0;    // blocks; 0: none
-  std::string_view uuid = {};                 // empty: SPDK makes one
+  std::uint32_t optimal_boundary = 0;     // blocks; 0: none
+  std::string_view uuid = {};             // empty: SPDK makes one
 };
 
 // Completes everything at once and keeps nothing: reads leave the buffer as it was.
@@ -52,7 +52,7 @@ struct aio_bdev {
   // its size is no multiple of 4096.
   std::uint32_t block_size = 0;
   bool read_only = false;
-  bool fallocate = false;        // unmap and write_zeroes through fallocate(2)
+  bool fallocate = false;  // unmap and write_zeroes through fallocate(2)
   std::string_view uuid = {};
 };
 

@@ -13,17 +13,17 @@
 namespace spdk_io::inline SPDK_IO_ABI {
 
 struct env_options {
-  std::string name = "spdk_io";         // of the process, in SPDK's and DPDK's files and logs
-  std::string core_mask = {};           // hex ("0x3") or list ("[0-1]"); empty: the first core
-  int memory_mib = 0;                   // 0: all hugepages, or 512 MiB without hugepages
-  bool hugepages = true;                // false: ordinary memory, no set-up of the machine needed
-  bool pci = true;                      // false: leave PCI devices alone
-  bool interrupt = false;               // let idle threads sleep in interrupt mode (see idle.hpp)
-  int shm_id = -1;                      // shared memory group of several processes; -1: none
-  int main_core = -1;                   // of core_mask; -1: its first
+  std::string name = "spdk_io";  // of the process, in SPDK's and DPDK's files and logs
+  std::string core_mask = {};    // hex ("0x3") or list ("[0-1]"); empty: the first core
+  int memory_mib = 0;            // 0: all hugepages, or 512 MiB without hugepages
+  bool hugepages = true;         // false: ordinary memory, no set-up of the machine needed
+  bool pci = true;               // false: leave PCI devices alone
+  bool interrupt = false;        // let idle threads sleep in interrupt mode (see idle.hpp)
+  int shm_id = -1;               // shared memory group of several processes; -1: none
+  int main_core = -1;            // of core_mask; -1: its first
   std::vector<std::string> extra_args = {};  // passed on to DPDK's EAL
-  bool keep_affinity = false;           // keep the calling thread pinned, as SPDK leaves it
-  log_callback log = {};                // empty: quiet
+  bool keep_affinity = false;                // keep the calling thread pinned, as SPDK leaves it
+  log_callback log = {};                     // empty: quiet
   log_level most_logged = log_level::notice;
 };
 

@@ -20,7 +20,8 @@ struct probe_callable {
 // post(). Executors are small handles that are copied; the loop behind outlives what is posted,
 // or drops it.
 template <class E>
-concept executor = std::copy_constructible<E> && requires(E& e) { e.post(detail::probe_callable()); };
+concept executor =
+    std::copy_constructible<E> && requires(E& e) { e.post(detail::probe_callable()); };
 
 // post() may be called on any thread: a message from another thread can wake a sleeping loop.
 template <class E>

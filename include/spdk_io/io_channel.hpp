@@ -89,13 +89,12 @@ class io_calls {
   io_operation make(operation_kind kind, io_operation::unit unit, void* buffer,
                     std::uint64_t offset, std::uint64_t length,
                     std::size_t capacity = std::numeric_limits<std::size_t>::max()) const noexcept {
-    return io_operation(static_cast<const Derived&>(*this).io_target(),
-                        {.kind = kind,
-                         .in = unit,
-                         .buffer = buffer,
-                         .capacity = capacity,
-                         .offset = offset,
-                         .length = length});
+    return io_operation(static_cast<const Derived&>(*this).io_target(), {.kind = kind,
+                                                                         .in = unit,
+                                                                         .buffer = buffer,
+                                                                         .capacity = capacity,
+                                                                         .offset = offset,
+                                                                         .length = length});
   }
   template <class Span>
   io_operation make_vector(operation_kind kind, io_operation::unit unit, std::span<Span> buffers,

@@ -33,8 +33,7 @@ class memory_wait;
 // Destroying one in flight (its coroutine, usually) blocks until SPDK has let go of the buffer:
 // the destructor polls every SPDK thread of this OS thread, without running user code. On
 // another OS thread that is impossible, and the program ends with a message.
-class [[nodiscard]] io_operation
-    : public detail::operation_base<io_operation, result<void>> {
+class [[nodiscard]] io_operation : public detail::operation_base<io_operation, result<void>> {
  public:
   // In bytes or in blocks, as `unit` says; a vectored one takes its length from the buffers.
   enum class unit : std::uint8_t { bytes, blocks };
@@ -58,13 +57,15 @@ class [[nodiscard]] io_operation
   io_operation(io_operation&&) = default;
   io_operation& operator=(io_operation&&) = delete;
   ~io_operation() {
-    if (state_ > state::done) [[unlikely]] abandon();
+    if (state_ > state::done) [[unlikely]]
+      abandon();
   }
 
   bool begin() noexcept;
   result<void> finish() noexcept {
     state_ = state::done;
-    if (code_ == 0) [[likely]] return {};
+    if (code_ == 0) [[likely]]
+      return {};
     return std::unexpected(make_error());
   }
 

@@ -164,16 +164,16 @@ class running_poller_task {
 template <executor E>
 result<running_poller_task<E>> poller_task(thread& t, E ex, idle::spin policy,
                                            poll_budget budget = {}) {
-  auto task = std::make_shared<detail::posted_poller<E>>(t.shared_state(), std::move(ex), policy,
-                                                         budget);
+  auto task =
+      std::make_shared<detail::posted_poller<E>>(t.shared_state(), std::move(ex), policy, budget);
   if (auto ok = task->start(); !ok) return std::unexpected(ok.error());
   return running_poller_task<E>(std::move(task));
 }
 template <timed_executor E>
 result<running_poller_task<E>> poller_task(thread& t, E ex, idle::backoff policy,
                                            poll_budget budget = {}) {
-  auto task = std::make_shared<detail::posted_poller<E>>(t.shared_state(), std::move(ex), policy,
-                                                         budget);
+  auto task =
+      std::make_shared<detail::posted_poller<E>>(t.shared_state(), std::move(ex), policy, budget);
   if (auto ok = task->start(); !ok) return std::unexpected(ok.error());
   return running_poller_task<E>(std::move(task));
 }

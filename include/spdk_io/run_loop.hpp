@@ -54,15 +54,15 @@ class run_loop {
   void wait();
   bool on_loop_thread() const noexcept;
 
-  std::vector<function> batch_;         // being run
+  std::vector<function> batch_;  // being run
   std::size_t batch_position_ = 0;
-  std::vector<function> local_;         // posted on the loop's thread
-  detail::timer_queue timers_;          // in nanoseconds of steady_clock
+  std::vector<function> local_;  // posted on the loop's thread
+  detail::timer_queue timers_;   // in nanoseconds of steady_clock
   std::atomic<const void*> runner_{nullptr};
   std::atomic<bool> remote_waiting_{false};
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::vector<function> remote_;        // posted elsewhere; with the mutex
+  std::vector<function> remote_;  // posted elsewhere; with the mutex
   std::atomic<bool> stopped_{false};
 };
 

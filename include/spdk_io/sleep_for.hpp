@@ -18,9 +18,8 @@ class thread_state;
 // on how often the thread is polled. Zero or less resumes at the next poll.
 // Errors: no thread is attached here; errc::operation_canceled when the thread ends meanwhile.
 // Destroying the awaiting coroutine on its thread is always safe.
-class [[nodiscard]] sleep_operation
-    : public detail::operation_base<sleep_operation, result<void>>,
-      private detail::timer_node {
+class [[nodiscard]] sleep_operation : public detail::operation_base<sleep_operation, result<void>>,
+                                      private detail::timer_node {
  public:
   explicit sleep_operation(std::chrono::nanoseconds duration) noexcept : duration_(duration) {}
   sleep_operation(sleep_operation&& other) noexcept

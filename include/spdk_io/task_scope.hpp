@@ -53,9 +53,7 @@ class task_scope {
     struct awaiter {
       task_scope& scope;
       bool await_ready() const noexcept { return scope.running_ == 0; }
-      void await_suspend(std::coroutine_handle<> parent) const noexcept {
-        scope.joining_ = parent;
-      }
+      void await_suspend(std::coroutine_handle<> parent) const noexcept { scope.joining_ = parent; }
       result<void> await_resume() const {
         if (auto e = std::exchange(scope.exception_, nullptr)) std::rethrow_exception(e);
         if (auto e = std::exchange(scope.error_, std::nullopt)) return std::unexpected(*e);

@@ -60,9 +60,8 @@ class when_all_awaiter {
 };
 
 template <class... A>
-class when_all_tuple
-    : public when_all_awaiter<std::tuple<outcome<await_result_t<A>>...>,
-                              std::array<owned_coroutine, sizeof...(A)>> {
+class when_all_tuple : public when_all_awaiter<std::tuple<outcome<await_result_t<A>>...>,
+                                               std::array<owned_coroutine, sizeof...(A)>> {
  public:
   explicit when_all_tuple(A&&... what)
       : when_all_tuple(std::index_sequence_for<A...>(), std::forward<A>(what)...) {}
@@ -85,12 +84,10 @@ class when_all_tuple
 };
 
 template <class A>
-class when_all_range
-    : public when_all_awaiter<std::vector<outcome<await_result_t<A>>>,
-                              std::vector<owned_coroutine>> {
+class when_all_range : public when_all_awaiter<std::vector<outcome<await_result_t<A>>>,
+                                               std::vector<owned_coroutine>> {
  public:
-  explicit when_all_range(std::vector<A>&& all)
-      : when_all_range::when_all_awaiter(all.size()) {
+  explicit when_all_range(std::vector<A>&& all) : when_all_range::when_all_awaiter(all.size()) {
     this->outcomes.resize(all.size());
     this->parts.reserve(all.size());
     for (std::size_t i = 0; i < all.size(); ++i) {

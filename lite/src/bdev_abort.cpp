@@ -42,7 +42,7 @@ int abort_one(spdk_bdev_io* parent, spdk_bdev_io* target) {
   bdev_io_init(io, parent->desc, parent->ch, SPDK_BDEV_IO_TYPE_ABORT, one_done, parent);
   io->abort_target = target;
   if (target->split) {
-    io->abort_cb_arg = target; // the callback argument of its children
+    io->abort_cb_arg = target;  // the callback argument of its children
     io->submit_order = spdk_get_ticks();
     io->ch->submitted.push_back(io);
     start_abort(io);
@@ -81,7 +81,7 @@ void abort_again(void* arg) {
   if (parent->status == io_status::nomem) {
     bdev_io_wait(parent, abort_again);
   } else {
-    bdev_io_deliver(parent); // what is not there any more has completed meanwhile
+    bdev_io_deliver(parent);  // what is not there any more has completed meanwhile
   }
 }
 
@@ -100,8 +100,8 @@ void start_abort(spdk_bdev_io* parent) {
   bdev_io_deliver(parent);
 }
 
-} // namespace
-} // namespace spdk_lite
+}  // namespace
+}  // namespace spdk_lite
 
 using namespace spdk_lite;
 

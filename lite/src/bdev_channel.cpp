@@ -35,7 +35,7 @@ class io_pool {
       return;
     }
     if (available_ != size_) {
-      SPDK_ERRLOG("bdev IO pool count is %u but should be %u\n", available_, size_);
+      SPDK_ERRLOG("%u of %u I/O objects came back\n", available_, size_);
     }
     munmap(objects_, bytes(size_));
     objects_ = nullptr;
@@ -117,12 +117,12 @@ int mgmt_channel_create(void* /*io_device*/, void* ctx) {
   auto* mgmt = new (ctx) mgmt_channel;
   TAILQ_INIT(&mgmt->waiting);
   if (!mgmt->buffers.start(opts.iobuf_small_cache_size, opts.iobuf_large_cache_size)) {
-    SPDK_ERRLOG("Failed to create iobuf channel: %s\n", "Cannot allocate memory");
+    SPDK_ERRLOG("no buffers for the cache of another thread\n");
     return -1;
   }
   // Filled at once, so that no thread can starve another.
   if (!the_layer().pool.fill(mgmt->cache, opts.bdev_io_cache_size)) {
-    SPDK_ERRLOG("You need to increase bdev_io_pool_size using bdev_set_options RPC.\n");
+    SPDK_ERRLOG("no I/O objects for the cache of another thread: bdev_io_pool_size is too small\n");
     mgmt->buffers.stop();
     return -1;
   }
@@ -197,7 +197,7 @@ int examine_wait_poll(void* arg) {
   return SPDK_POLLER_BUSY;
 }
 
-} // namespace
+}  // namespace
 
 void* zero_buffer() { return the_layer().zeroes; }
 
@@ -237,16 +237,16 @@ void bdev_channel_destroy(void* /*io_device*/, void* ctx) {
   ch->~bdev_channel();
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite
 
 using namespace spdk_lite;
 
 // An options structure is read and written only as far as the caller's version of it goes.
-#define COPY_OPTION(to, from, size, field)                                                         \
-  do {                                                                                             \
-    if (offsetof(spdk_bdev_opts, field) + sizeof((to).field) <= (size)) {                          \
-      (to).field = (from).field;                                                                   \
-    }                                                                                              \
+#define COPY_OPTION(to, from, size, field)                                \
+  do {                                                                    \
+    if (offsetof(spdk_bdev_opts, field) + sizeof((to).field) <= (size)) { \
+      (to).field = (from).field;                                          \
+    }                                                                     \
   } while (0)
 
 static void copy_options(spdk_bdev_opts& to, const spdk_bdev_opts& from, std::size_t size) {
@@ -259,11 +259,11 @@ static void copy_options(spdk_bdev_opts& to, const spdk_bdev_opts& from, std::si
 
 void spdk_bdev_get_opts(spdk_bdev_opts* opts, size_t opts_size) {
   if (opts == nullptr) {
-    SPDK_ERRLOG("opts should not be NULL\n");
+    SPDK_ERRLOG("no options structure to fill in\n");
     return;
   }
   if (opts_size == 0) {
-    SPDK_ERRLOG("opts_size should not be zero value\n");
+    SPDK_ERRLOG("the size of the options structure is missing\n");
     return;
   }
   opts->opts_size = opts_size;
@@ -272,11 +272,11 @@ void spdk_bdev_get_opts(spdk_bdev_opts* opts, size_t opts_size) {
 
 int spdk_bdev_set_opts(spdk_bdev_opts* opts) {
   if (opts == nullptr) {
-    SPDK_ERRLOG("opts cannot be NULL\n");
+    SPDK_ERRLOG("no options to set\n");
     return -1;
   }
   if (opts->opts_size == 0) {
-    SPDK_ERRLOG("opts_size inside opts cannot be zero value\n");
+    SPDK_ERRLOG("opts_size has not been set\n");
     return -1;
   }
   // One cache more than threads: start-up uses a management channel that is only put
@@ -284,10 +284,8 @@ int spdk_bdev_set_opts(spdk_bdev_opts* opts) {
   const std::uint32_t threads = spdk_thread_get_count();
   const std::uint32_t least = opts->bdev_io_cache_size * (threads + 1);
   if (opts->bdev_io_pool_size < least) {
-    SPDK_ERRLOG("bdev_io_pool_size %u is not compatible with bdev_io_cache_size %u and %u "
-                "threads\n",
-                opts->bdev_io_pool_size, opts->bdev_io_cache_size, threads);
-    SPDK_ERRLOG("bdev_io_pool_size must be at least %u\n", least);
+    SPDK_ERRLOG("%u I/O objects are too few for caches of %u on %u threads: %u are needed\n",
+                opts->bdev_io_pool_size, opts->bdev_io_cache_size, threads, least);
     return -1;
   }
   copy_options(the_layer().opts, *opts, opts->opts_size);
@@ -332,11 +330,11 @@ int spdk_bdev_wait_for_examine(spdk_bdev_wait_for_examine_cb cb_fn, void* cb_arg
 int spdk_bdev_queue_io_wait(spdk_bdev* bdev, spdk_io_channel* ch, spdk_bdev_io_wait_entry* entry) {
   mgmt_channel* mgmt = to_bdev_channel(ch)->shared->mgmt;
   if (bdev != entry->bdev) {
-    SPDK_ERRLOG("bdevs do not match\n");
+    SPDK_ERRLOG("the entry is for another bdev than the call\n");
     return -EINVAL;
   }
   if (mgmt->cache_count > 0) {
-    SPDK_ERRLOG("Cannot queue io_wait if spdk_bdev_io available in per-thread cache\n");
+    SPDK_ERRLOG("nothing to wait for: this thread has a free I/O object\n");
     return -EINVAL;
   }
   if (entry->dep_unblock) {

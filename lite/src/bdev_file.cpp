@@ -74,17 +74,13 @@ class file_bdev final : public spdk_bdev {
 
   [[nodiscard]] bool io_type_supported(spdk_bdev_io_type type) const override {
     switch (type) {
-    case SPDK_BDEV_IO_TYPE_READ:
-    case SPDK_BDEV_IO_TYPE_WRITE:
-      return true;
-    case SPDK_BDEV_IO_TYPE_FLUSH:
-    case SPDK_BDEV_IO_TYPE_RESET:
-      return is_aio();
-    case SPDK_BDEV_IO_TYPE_UNMAP:
-    case SPDK_BDEV_IO_TYPE_WRITE_ZEROES:
-      return is_aio() && fallocate_;
-    default:
-      return false;
+      case SPDK_BDEV_IO_TYPE_READ:
+      case SPDK_BDEV_IO_TYPE_WRITE: return true;
+      case SPDK_BDEV_IO_TYPE_FLUSH:
+      case SPDK_BDEV_IO_TYPE_RESET: return is_aio();
+      case SPDK_BDEV_IO_TYPE_UNMAP:
+      case SPDK_BDEV_IO_TYPE_WRITE_ZEROES: return is_aio() && fallocate_;
+      default: return false;
     }
   }
 
@@ -114,7 +110,7 @@ class file_bdev final : public spdk_bdev {
   bool readonly_;
   bool fallocate_;
   std::atomic<bool> removed_ = false;
-  device_handle device_; ///< the io_device of the module's channels
+  device_handle device_;  ///< the io_device of the module's channels
   spdk_bdev_io* reset_io_ = nullptr;
   spdk_poller* reset_poller_ = nullptr;
 };
@@ -144,7 +140,7 @@ channel* to_channel(spdk_io_channel* ch) {
 int file_bdev::open_file(bool nowait) {
   const int flags = is_aio() ? (readonly_ ? O_RDONLY : O_RDWR) : (O_RDWR | O_NOATIME);
   fd_ = open(filename_.c_str(), flags | O_DIRECT | O_CLOEXEC);
-  if (fd_ < 0) { // not every file system has direct I/O
+  if (fd_ < 0) {  // not every file system has direct I/O
     fd_ = open(filename_.c_str(), flags | O_CLOEXEC);
   }
   if (fd_ < 0) {
@@ -167,15 +163,15 @@ int file_bdev::set_geometry(std::uint32_t block_size) {
   const char* wrong = nullptr;
   block_len = block_size != 0 ? block_size : detected;
   if (block_len == 0) {
-    wrong = "Block size could not be auto-detected";
+    wrong = "a file has no block size of its own, so block_size is needed";
   } else if (block_len < detected) {
-    wrong = "Specified block size is smaller than auto-detected block size";
+    wrong = "block_size is smaller than the blocks of the device";
   } else if (block_len < 512) {
-    wrong = "Invalid block size (must be at least 512)";
+    wrong = "block_size is less than 512";
   } else if (!std::has_single_bit(block_len)) {
-    wrong = "Invalid block size (must be a power of 2)";
+    wrong = "block_size is not a power of two";
   } else if (size % block_len != 0) {
-    wrong = "Disk size is not a multiple of block size";
+    wrong = "the size is not a multiple of block_size";
   }
   if (wrong != nullptr) {
     SPDK_ERRLOG("%s: %s: file %s, size %llu, block size %u, detected %u\n", name.c_str(), wrong,
@@ -183,8 +179,8 @@ int file_bdev::set_geometry(std::uint32_t block_size) {
     return -EINVAL;
   }
   if (detected != 0 && block_len != detected) {
-    SPDK_WARNLOG("%s: Specified block size %u does not match auto-detected block size %u\n",
-                 name.c_str(), block_len, detected);
+    SPDK_WARNLOG("%s: block_size %u is not that of the device, %u\n", name.c_str(), block_len,
+                 detected);
   }
   const std::uint32_t alignment = is_aio() && detected != 0 ? detected : block_len;
   required_alignment = static_cast<std::uint8_t>(std::countr_zero(alignment));
@@ -212,7 +208,7 @@ int create(spdk_bdev_module* module, const options& o) {
     rc = bdev->register_device();
   }
   if (rc == 0) {
-    bdev.release(); // NOLINT: its own from now on, until destruct()
+    bdev.release();  // NOLINT: its own from now on, until destruct()
   }
   return rc;
 }
@@ -230,41 +226,37 @@ int file_bdev::rescan() {
 
 void file_bdev::submit(spdk_io_channel* ch, spdk_bdev_io* io) {
   switch (io->type) {
-  case SPDK_BDEV_IO_TYPE_WRITE:
-    if (readonly_) {
-      bdev_io_complete(io, io_status::failed);
+    case SPDK_BDEV_IO_TYPE_WRITE:
+      if (readonly_) {
+        bdev_io_complete(io, io_status::failed);
+        return;
+      }
+      [[fallthrough]];
+    case SPDK_BDEV_IO_TYPE_READ:
+      bdev_io_get_buf(io, start_transfer, io->num_blocks * block_len);
       return;
-    }
-    [[fallthrough]];
-  case SPDK_BDEV_IO_TYPE_READ:
-    bdev_io_get_buf(io, start_transfer, io->num_blocks * block_len);
-    return;
-  default:
-    break;
+    default: break;
   }
   if (!is_aio()) {
     bdev_io_complete(io, io_status::failed);
     return;
   }
   switch (io->type) {
-  case SPDK_BDEV_IO_TYPE_FLUSH:
-    start(ch, io, file_op::kind::sync);
-    break;
-  case SPDK_BDEV_IO_TYPE_UNMAP:
-  case SPDK_BDEV_IO_TYPE_WRITE_ZEROES:
-    if (!fallocate_) {
-      bdev_io_complete_aio(io, -ENOTSUP);
-    } else {
-      const bool unmap = io->type == SPDK_BDEV_IO_TYPE_UNMAP;
-      start(ch, io, unmap ? file_op::kind::punch_hole : file_op::kind::zero_range);
-    }
-    break;
-  case SPDK_BDEV_IO_TYPE_RESET:
-    reset_io_ = io;
-    wait_for_in_flight();
-    break;
-  default:
-    bdev_io_complete(io, io_status::failed);
+    case SPDK_BDEV_IO_TYPE_FLUSH: start(ch, io, file_op::kind::sync); break;
+    case SPDK_BDEV_IO_TYPE_UNMAP:
+    case SPDK_BDEV_IO_TYPE_WRITE_ZEROES:
+      if (!fallocate_) {
+        bdev_io_complete_aio(io, -ENOTSUP);
+      } else {
+        const bool unmap = io->type == SPDK_BDEV_IO_TYPE_UNMAP;
+        start(ch, io, unmap ? file_op::kind::punch_hole : file_op::kind::zero_range);
+      }
+      break;
+    case SPDK_BDEV_IO_TYPE_RESET:
+      reset_io_ = io;
+      wait_for_in_flight();
+      break;
+    default: bdev_io_complete(io, io_status::failed);
   }
 }
 
@@ -286,7 +278,7 @@ void file_bdev::start(spdk_io_channel* io_ch, spdk_bdev_io* io, file_op::kind wh
   op->iovcnt = io->iovcnt;
   op->offset = io->offset_blocks * io->bdev->block_len;
   op->len = io->num_blocks * io->bdev->block_len;
-  op->room = io->child_iov; // free: an I/O that came to the module has no children
+  op->room = io->child_iov;  // free: an I/O that came to the module has no children
   op->room_count = sizeof(io->child_iov) / sizeof(iovec);
   op->complete = done;
   op->ch = ch;
@@ -310,7 +302,7 @@ void file_bdev::failed(spdk_bdev_io* io, std::int64_t result) {
   if (gone) {
     hot_remove();
   } else {
-    SPDK_ERRLOG("%s: failed to complete: rc %lld\n", name.c_str(), static_cast<long long>(result));
+    SPDK_ERRLOG("%s: an I/O failed: %lld\n", name.c_str(), static_cast<long long>(result));
   }
   if (is_aio() && (gone || result < 0)) {
     bdev_io_complete_aio(io, gone ? -ENODEV : static_cast<int>(result));
@@ -323,7 +315,7 @@ void file_bdev::hot_remove() {
   if (removed_.exchange(true)) {
     return;
   }
-  SPDK_ERRLOG("%s: hot-remove detected, unregistering bdev...\n", name.c_str());
+  SPDK_ERRLOG("%s: the file or device is gone, and so is the bdev\n", name.c_str());
   struct removal {
     std::string name;
     spdk_bdev_module* module;
@@ -395,7 +387,7 @@ void rpc_create_uring(rpc_request* request, const json_value* params) {
     return;
   }
   if (create(&uring_module, o) != 0) {
-    SPDK_ERRLOG("Unable to create URING bdev from file %s\n", o.filename.c_str());
+    SPDK_ERRLOG("%s cannot be used as a uring bdev\n", o.filename.c_str());
     rpc_request::fail(request, rpc_internal_error, "Unable to create URING bdev.");
     return;
   }
@@ -419,7 +411,7 @@ void rpc_rescan(rpc_request* request, const json_value* params) {
   rpc_request::finish_errno(request, ours ? static_cast<file_bdev*>(bdev)->rescan() : -ENODEV);
 }
 
-} // namespace
+}  // namespace
 
 spdk_bdev_module aio_module{.name = "aio", .init = file_engine_start, .fini = file_engine_stop};
 spdk_bdev_module uring_module{.name = "uring", .init = [] {}, .fini = [] {}};
@@ -433,4 +425,4 @@ void register_file_rpcs() {
   rpc_register("bdev_uring_rescan", SPDK_RPC_RUNTIME, rpc_rescan<&uring_module>);
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

@@ -36,7 +36,7 @@ constexpr const char* io_type_names[] = {nullptr,
                                          "write_uncorrectable"};
 static_assert(std::size(io_type_names) == SPDK_BDEV_NUM_IO_TYPES);
 
-} // namespace
+}  // namespace
 
 const char* spdk_bdev_get_name(const spdk_bdev* bdev) { return bdev->name.c_str(); }
 const char* spdk_bdev_get_product_name(const spdk_bdev* bdev) { return bdev->product_name; }
@@ -115,31 +115,22 @@ void spdk_bdev_io_get_nvme_status(const spdk_bdev_io* io, uint32_t* cdw0, int* s
     return;
   }
   switch (io->status) {
-  case io_status::success:
-    break;
-  case io_status::aborted:
-    *sc = SPDK_NVME_SC_ABORTED_BY_REQUEST;
-    break;
-  case io_status::miscompare:
-    *sct = SPDK_NVME_SCT_MEDIA_ERROR;
-    *sc = SPDK_NVME_SC_COMPARE_FAILURE;
-    break;
-  default:
-    *sc = SPDK_NVME_SC_INTERNAL_DEVICE_ERROR;
+    case io_status::success: break;
+    case io_status::aborted: *sc = SPDK_NVME_SC_ABORTED_BY_REQUEST; break;
+    case io_status::miscompare:
+      *sct = SPDK_NVME_SCT_MEDIA_ERROR;
+      *sc = SPDK_NVME_SC_COMPARE_FAILURE;
+      break;
+    default: *sc = SPDK_NVME_SC_INTERNAL_DEVICE_ERROR;
   }
 }
 
 void spdk_bdev_io_get_aio_status(const spdk_bdev_io* io, int* aio_result) {
   assert(aio_result != nullptr);
   switch (io->status) {
-  case io_status::success:
-    *aio_result = 0;
-    break;
-  case io_status::aio_error:
-    *aio_result = io->aio_result;
-    break;
-  default:
-    *aio_result = -EIO;
+    case io_status::success: *aio_result = 0; break;
+    case io_status::aio_error: *aio_result = io->aio_result; break;
+    default: *aio_result = -EIO;
   }
 }
 

@@ -15,7 +15,7 @@ struct spdk_bdev_desc {
   spdk_thread* thread = nullptr;
   spdk_bdev_event_cb_t event_cb = nullptr;
   void* event_arg = nullptr;
-  spdk_bdev_desc* next = nullptr; ///< of the same device; guarded by the device's mutex
+  spdk_bdev_desc* next = nullptr;  ///< of the same device; guarded by the device's mutex
   bool write = false;
 
   std::mutex mutex;
@@ -98,4 +98,4 @@ void bdev_split_child_done(spdk_bdev_io* child, bool success, void* parent);
 // bdev_reset.cpp
 void bdev_reset_finish(spdk_bdev_io* io);
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

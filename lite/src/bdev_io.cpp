@@ -114,7 +114,7 @@ void empty_unmap_done(void* arg) {
   call_back(io);
 }
 
-} // namespace
+}  // namespace
 
 int spdk_bdev_read(spdk_bdev_desc* desc, spdk_io_channel* ch, void* buf, uint64_t offset,
                    uint64_t nbytes, spdk_bdev_io_completion_cb cb, void* cb_arg) {
@@ -201,7 +201,7 @@ int spdk_bdev_write_zeroes_blocks(spdk_bdev_desc* desc, spdk_io_channel* ch, uin
     return -ENOTSUP;
   }
   if (!native && desc->bdev->block_len > zero_buffer_size) {
-    return -ENOTSUP; // not even one block can be written from the buffer of zeroes
+    return -ENOTSUP;  // not even one block can be written from the buffer of zeroes
   }
   const target to{desc, ch, cb, cb_arg};
   spdk_bdev_io* io = start(to, SPDK_BDEV_IO_TYPE_WRITE_ZEROES, range);

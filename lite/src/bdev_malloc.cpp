@@ -19,7 +19,7 @@ extern spdk_bdev_module malloc_module;
 
 namespace {
 
-char malloc_device; ///< its address is the module's io_device: all malloc devices share channels
+char malloc_device;  ///< its address is the module's io_device: all malloc devices share channels
 unsigned unnamed_count = 0;
 
 struct task {
@@ -71,19 +71,17 @@ class malloc_bdev final : public spdk_bdev {
 
   [[nodiscard]] bool io_type_supported(spdk_bdev_io_type type) const override {
     switch (type) {
-    case SPDK_BDEV_IO_TYPE_READ:
-    case SPDK_BDEV_IO_TYPE_WRITE:
-    case SPDK_BDEV_IO_TYPE_FLUSH:
-    case SPDK_BDEV_IO_TYPE_RESET:
-    case SPDK_BDEV_IO_TYPE_UNMAP:
-    case SPDK_BDEV_IO_TYPE_WRITE_ZEROES:
-    case SPDK_BDEV_IO_TYPE_ZCOPY:
-    case SPDK_BDEV_IO_TYPE_ABORT:
-    case SPDK_BDEV_IO_TYPE_COMPARE:
-    case SPDK_BDEV_IO_TYPE_COPY:
-      return true;
-    default:
-      return false;
+      case SPDK_BDEV_IO_TYPE_READ:
+      case SPDK_BDEV_IO_TYPE_WRITE:
+      case SPDK_BDEV_IO_TYPE_FLUSH:
+      case SPDK_BDEV_IO_TYPE_RESET:
+      case SPDK_BDEV_IO_TYPE_UNMAP:
+      case SPDK_BDEV_IO_TYPE_WRITE_ZEROES:
+      case SPDK_BDEV_IO_TYPE_ZCOPY:
+      case SPDK_BDEV_IO_TYPE_ABORT:
+      case SPDK_BDEV_IO_TYPE_COMPARE:
+      case SPDK_BDEV_IO_TYPE_COPY: return true;
+      default: return false;
     }
   }
 
@@ -95,22 +93,18 @@ class malloc_bdev final : public spdk_bdev {
     auto* ch = static_cast<channel*>(spdk_io_channel_get_ctx(io_ch));
     driver_ctx<task>(io)->status = io_status::success;
     switch (io->type) {
-    case SPDK_BDEV_IO_TYPE_READ:
-    case SPDK_BDEV_IO_TYPE_WRITE:
-      move_data(ch, io);
-      break;
-    case SPDK_BDEV_IO_TYPE_UNMAP:
-    case SPDK_BDEV_IO_TYPE_WRITE_ZEROES:
-      std::memset(data(io), 0, length(io));
-      ch->moved.push_back(io);
-      break;
-    case SPDK_BDEV_IO_TYPE_FLUSH:
-    case SPDK_BDEV_IO_TYPE_RESET:
-      ch->other.push_back(io);
-      break;
-    default: // aborts too: an I/O here cannot be held up
-      driver_ctx<task>(io)->status = io_status::failed;
-      ch->other.push_back(io);
+      case SPDK_BDEV_IO_TYPE_READ:
+      case SPDK_BDEV_IO_TYPE_WRITE: move_data(ch, io); break;
+      case SPDK_BDEV_IO_TYPE_UNMAP:
+      case SPDK_BDEV_IO_TYPE_WRITE_ZEROES:
+        std::memset(data(io), 0, length(io));
+        ch->moved.push_back(io);
+        break;
+      case SPDK_BDEV_IO_TYPE_FLUSH:
+      case SPDK_BDEV_IO_TYPE_RESET: ch->other.push_back(io); break;
+      default:  // aborts too: an I/O here cannot be held up
+        driver_ctx<task>(io)->status = io_status::failed;
+        ch->other.push_back(io);
     }
   }
 
@@ -127,7 +121,7 @@ class malloc_bdev final : public spdk_bdev {
   void move_data(channel* ch, spdk_bdev_io* io) {
     const std::size_t len = length(io);
     if (io->iovs[0].iov_base == nullptr && io->type == SPDK_BDEV_IO_TYPE_READ) {
-      io->iovs[0] = {data(io), len}; // no buffer: the reader may look at the device's memory
+      io->iovs[0] = {data(io), len};  // no buffer: the reader may look at the device's memory
       ch->other.push_back(io);
       return;
     }
@@ -176,15 +170,15 @@ bool md_size_supported(std::uint32_t size) {
 int check(const options& o) {
   const char* wrong = nullptr;
   if (o.num_blocks == 0) {
-    wrong = "Disk num_blocks must be greater than 0";
+    wrong = "num_blocks is 0";
   } else if (o.block_size % 512 != 0) {
-    wrong = "Data block size must be 512 bytes aligned";
+    wrong = "block_size is not a multiple of 512";
   } else if (o.physical_block_size % 512 != 0) {
-    wrong = "Physical block must be 512 bytes aligned";
+    wrong = "physical_block_size is not a multiple of 512";
   } else if (o.numa_id != SPDK_ENV_NUMA_ID_ANY && o.numa_id != 0) {
-    wrong = "NUMA node ID not present on the system";
+    wrong = "there is no such NUMA node";
   } else if (!md_size_supported(o.md_size)) {
-    wrong = "metadata size is not supported";
+    wrong = "md_size is not one of 0, 8, 16, 32, 64, 128";
   }
   if (wrong != nullptr) {
     SPDK_ERRLOG("%s\n", wrong);
@@ -210,7 +204,7 @@ int create(const options& o) {
   auto* memory = static_cast<std::byte*>(
       spdk_zmalloc(bytes, 2 * 1024 * 1024, nullptr, o.numa_id, SPDK_MALLOC_DMA));
   if (memory == nullptr) {
-    SPDK_ERRLOG("malloc_buf spdk_zmalloc() failed\n");
+    SPDK_ERRLOG("no memory for a device of %zu bytes\n", bytes);
     return -ENOMEM;
   }
   auto bdev = std::make_unique<malloc_bdev>(memory);
@@ -228,7 +222,7 @@ int create(const options& o) {
   bdev->split_on_optimal_io_boundary = o.optimal_io_boundary != 0;
   const int rc = bdev_register(bdev.get());
   if (rc == 0) {
-    bdev.release(); // NOLINT: its own from now on, until destruct()
+    bdev.release();  // NOLINT: its own from now on, until destruct()
   }
   return rc;
 }
@@ -255,7 +249,7 @@ void rpc_create(rpc_request* request, const json_value* params) {
   rpc_request::finish_errno(request, create(o));
 }
 
-} // namespace
+}  // namespace
 
 spdk_bdev_module malloc_module{
     .name = "malloc",
@@ -274,4 +268,4 @@ void register_malloc_rpcs() {
                [](rpc_request* r, const json_value* p) { rpc_delete_bdev(r, p, &malloc_module); });
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

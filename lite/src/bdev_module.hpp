@@ -22,7 +22,7 @@ enum class io_status : std::int8_t {
   aio_error = -8,
   aborted = -7,
   miscompare = -5,
-  nomem = -4, ///< the module has no resources now: the layer retries
+  nomem = -4,  ///< the module has no resources now: the layer retries
   failed = -1,
   pending = 0,
   success = 1,
@@ -30,7 +30,7 @@ enum class io_status : std::int8_t {
 
 using get_buf_fn = void (*)(spdk_io_channel* ch, spdk_bdev_io* io, bool success);
 
-} // namespace spdk_lite
+}  // namespace spdk_lite
 
 /// An I/O, from the layer's pool. Pool memory starts as zeroes and is reused as it is, so
 /// whoever takes one out sets what the operation needs; the type must stay trivial.
@@ -43,7 +43,7 @@ struct spdk_bdev_io {
   std::uint64_t offset_blocks;
   std::uint64_t num_blocks;
   spdk_bdev_io* abort_target;
-  iovec iov; ///< behind iovs where the caller gave one buffer
+  iovec iov;  ///< behind iovs where the caller gave one buffer
 
   // The layer's own.
   spdk_lite::bdev_channel* ch;
@@ -58,7 +58,7 @@ struct spdk_bdev_io {
   int aio_result;
   std::uint64_t submit_order;
   spdk_lite::get_buf_fn get_buf_cb;
-  void* buf; ///< from the buffer pool, or NULL
+  void* buf;  ///< from the buffer pool, or NULL
   std::size_t buf_len;
   iovec bounce_iov;
   iovec* orig_iovs;
@@ -69,8 +69,8 @@ struct spdk_bdev_io {
   void* abort_cb_arg;
   spdk_io_channel* reset_ch_ref;
   spdk_bdev_io_wait_entry wait_entry;
-  spdk_lite::tail_link<spdk_bdev_io> link;           ///< free list, or a queue of waiting I/O
-  spdk_lite::tail_link<spdk_bdev_io> submitted_link; ///< channel's I/O in flight
+  spdk_lite::tail_link<spdk_bdev_io> link;            ///< free list, or a queue of waiting I/O
+  spdk_lite::tail_link<spdk_bdev_io> submitted_link;  ///< channel's I/O in flight
 
   // For modules: room for their own state, and iovecs that only a split I/O uses itself.
   alignas(std::max_align_t) std::byte driver_ctx[128];
@@ -79,8 +79,8 @@ struct spdk_bdev_io {
 
 struct spdk_bdev_module {
   const char* name;
-  void (*init)(); ///< registers the module's io_devices
-  void (*fini)(); ///< unregisters them; runs when all its devices are gone
+  void (*init)();  ///< registers the module's io_devices
+  void (*fini)();  ///< unregisters them; runs when all its devices are gone
 };
 
 /// A device. The module derives from it, fills in the properties and registers it.
@@ -88,18 +88,18 @@ struct spdk_bdev {
   std::string name;
   const char* product_name = "";
   spdk_bdev_module* module = nullptr;
-  spdk_uuid uuid{}; ///< null: the layer makes one up
+  spdk_uuid uuid{};  ///< null: the layer makes one up
   std::uint64_t num_blocks = 0;
   std::uint32_t block_len = 0;
-  std::uint32_t phys_block_len = 0; ///< 0: the size of a block's data
+  std::uint32_t phys_block_len = 0;  ///< 0: the size of a block's data
   std::uint32_t md_len = 0;
-  std::uint32_t write_unit_size = 0; ///< 0: one block
+  std::uint32_t write_unit_size = 0;  ///< 0: one block
   std::uint32_t optimal_io_boundary = 0;
-  std::uint32_t max_rw_size = 0;      ///< blocks, 0: any; larger I/O is split
-  std::uint32_t max_write_zeroes = 0; ///< likewise
+  std::uint32_t max_rw_size = 0;       ///< blocks, 0: any; larger I/O is split
+  std::uint32_t max_write_zeroes = 0;  ///< likewise
   std::uint32_t max_copy = 0;
   std::uint16_t acwu = 0;
-  std::uint8_t required_alignment = 0; ///< of buffers, as a power of two
+  std::uint8_t required_alignment = 0;  ///< of buffers, as a power of two
   bool md_interleave = false;
   bool write_cache = false;
   bool split_on_optimal_io_boundary = false;
@@ -124,10 +124,10 @@ struct spdk_bdev {
     spdk_bdev* bdev = nullptr;
   };
 
-  std::uint32_t io_types = 0; ///< io_type_supported() as bits
+  std::uint32_t io_types = 0;  ///< io_type_supported() as bits
   device_handle handle;
   spdk_lite::tail_link<spdk_bdev> link{};
-  std::mutex mutex; ///< guards what follows; taken after the registry's
+  std::mutex mutex;  ///< guards what follows; taken after the registry's
   phase state = phase::ready;
   spdk_bdev_desc* open_descs = nullptr;
   spdk_bdev_unregister_cb unregister_cb = nullptr;
@@ -172,4 +172,4 @@ inline spdk_bdev_io* io_from_driver_ctx(void* ctx) {
                                          offsetof(spdk_bdev_io, driver_ctx));
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

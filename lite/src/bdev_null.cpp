@@ -17,9 +17,9 @@ extern spdk_bdev_module null_module;
 
 namespace {
 
-char null_device; ///< its address is the module's io_device
+char null_device;  ///< its address is the module's io_device
 
-void* read_buffer = nullptr; ///< for reads without a buffer
+void* read_buffer = nullptr;  ///< for reads without a buffer
 
 struct channel {
   spdk_poller* poller = nullptr;
@@ -52,7 +52,7 @@ void channel_destroy(void* /*device*/, void* ctx) {
 bool provide_buffer(spdk_bdev_io* io) {
   const std::uint64_t len = io->num_blocks * io->bdev->block_len;
   if (len > SPDK_BDEV_LARGE_BUF_MAX_SIZE) {
-    SPDK_ERRLOG("Overflow occurred. Read I/O size %llu was larger than permitted %d\n",
+    SPDK_ERRLOG("a read of %llu bytes without a buffer: at most %d are provided\n",
                 static_cast<unsigned long long>(len), SPDK_BDEV_LARGE_BUF_MAX_SIZE);
     return false;
   }
@@ -64,14 +64,12 @@ class null_bdev final : public spdk_bdev {
  public:
   [[nodiscard]] bool io_type_supported(spdk_bdev_io_type type) const override {
     switch (type) {
-    case SPDK_BDEV_IO_TYPE_READ:
-    case SPDK_BDEV_IO_TYPE_WRITE:
-    case SPDK_BDEV_IO_TYPE_WRITE_ZEROES:
-    case SPDK_BDEV_IO_TYPE_RESET:
-    case SPDK_BDEV_IO_TYPE_ABORT:
-      return true;
-    default:
-      return false;
+      case SPDK_BDEV_IO_TYPE_READ:
+      case SPDK_BDEV_IO_TYPE_WRITE:
+      case SPDK_BDEV_IO_TYPE_WRITE_ZEROES:
+      case SPDK_BDEV_IO_TYPE_RESET:
+      case SPDK_BDEV_IO_TYPE_ABORT: return true;
+      default: return false;
     }
   }
 
@@ -82,22 +80,17 @@ class null_bdev final : public spdk_bdev {
   void submit(spdk_io_channel* io_ch, spdk_bdev_io* io) override {
     auto* ch = static_cast<channel*>(spdk_io_channel_get_ctx(io_ch));
     switch (io->type) {
-    case SPDK_BDEV_IO_TYPE_READ:
-      if (io->iovs[0].iov_base == nullptr && !provide_buffer(io)) {
-        bdev_io_complete(io, io_status::failed);
-        return;
-      }
-      [[fallthrough]];
-    case SPDK_BDEV_IO_TYPE_WRITE:
-    case SPDK_BDEV_IO_TYPE_WRITE_ZEROES:
-    case SPDK_BDEV_IO_TYPE_RESET:
-      ch->waiting.push_back(io);
-      break;
-    case SPDK_BDEV_IO_TYPE_ABORT:
-      abort(ch, io);
-      break;
-    default:
-      bdev_io_complete(io, io_status::failed);
+      case SPDK_BDEV_IO_TYPE_READ:
+        if (io->iovs[0].iov_base == nullptr && !provide_buffer(io)) {
+          bdev_io_complete(io, io_status::failed);
+          return;
+        }
+        [[fallthrough]];
+      case SPDK_BDEV_IO_TYPE_WRITE:
+      case SPDK_BDEV_IO_TYPE_WRITE_ZEROES:
+      case SPDK_BDEV_IO_TYPE_RESET: ch->waiting.push_back(io); break;
+      case SPDK_BDEV_IO_TYPE_ABORT: abort(ch, io); break;
+      default: bdev_io_complete(io, io_status::failed);
     }
   }
 
@@ -126,19 +119,19 @@ struct options {
   std::int32_t dif_type = 0;
   bool dif_is_head_of_md = false;
   std::uint32_t dif_pi_format = 0;
-  std::uint32_t hint = 0; ///< preferred sizes, which nothing here asks for
+  std::uint32_t hint = 0;  ///< preferred sizes, which nothing here asks for
 };
 
 int check(const options& o) {
   const char* wrong = nullptr;
   if (o.md_size != 0 && (o.md_size < 8 || o.md_size > 128 || (o.md_size & (o.md_size - 1)) != 0)) {
-    wrong = "metadata size is not supported";
+    wrong = "md_size is not one of 0, 8, 16, 32, 64, 128";
   } else if (o.block_size % 512 != 0 || o.block_size == 0) {
-    wrong = "Data block size is not a multiple of 512.";
+    wrong = "block_size is not a multiple of 512, or 0";
   } else if (o.physical_block_size % 512 != 0) {
-    wrong = "Physical block must be 512 bytes aligned";
+    wrong = "physical_block_size is not a multiple of 512";
   } else if (o.num_blocks == 0) {
-    wrong = "Disk must be more than 0 blocks";
+    wrong = "num_blocks is 0";
   }
   if (wrong != nullptr) {
     SPDK_ERRLOG("%s\n", wrong);
@@ -167,7 +160,7 @@ int create(const options& o) {
   bdev->md_interleave = true;
   const int rc = bdev_register(bdev.get());
   if (rc == 0) {
-    bdev.release(); // NOLINT: its own from now on, until destruct()
+    bdev.release();  // NOLINT: its own from now on, until destruct()
   }
   return rc;
 }
@@ -199,7 +192,7 @@ void rpc_create(rpc_request* request, const json_value* params) {
 int resize(const std::string& name, std::uint64_t new_size_mib) {
   spdk_bdev* bdev = spdk_bdev_get_by_name(name.c_str());
   if (bdev == nullptr) {
-    SPDK_ERRLOG("failed to open bdev; %s.\n", name.c_str());
+    SPDK_ERRLOG("no bdev %s to resize\n", name.c_str());
     return -ENODEV;
   }
   if (bdev->module != &null_module) {
@@ -209,7 +202,7 @@ int resize(const std::string& name, std::uint64_t new_size_mib) {
   std::uint64_t bytes = 0;
   if (new_size_mib < bdev->num_blocks * bdev->block_len / mib ||
       __builtin_mul_overflow(new_size_mib, mib, &bytes)) {
-    SPDK_ERRLOG("The new bdev size must not be smaller than current bdev size.\n");
+    SPDK_ERRLOG("a null bdev can only grow\n");
     return -EINVAL;
   }
   return spdk_bdev_notify_blockcnt_change(bdev, bytes / bdev->block_len);
@@ -225,7 +218,7 @@ void rpc_resize(rpc_request* request, const json_value* params) {
   rpc_request::finish_errno(request, resize(name, new_size));
 }
 
-} // namespace
+}  // namespace
 
 spdk_bdev_module null_module{
     .name = "null",
@@ -252,4 +245,4 @@ void register_null_rpcs() {
   rpc_register("bdev_null_resize", SPDK_RPC_RUNTIME, rpc_resize);
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

@@ -15,7 +15,7 @@ namespace {
 using bdev_list = tail_queue<spdk_bdev, &spdk_bdev::link>;
 
 struct registry {
-  std::mutex mutex; ///< taken before a device's
+  std::mutex mutex;  ///< taken before a device's
   std::map<std::string, spdk_bdev*, std::less<>> names;
   bdev_list bdevs;
 };
@@ -66,7 +66,7 @@ void deliver_event(void* arg) {
   if (!closed) {
     desc->event_cb(Type, desc->bdev, desc->event_arg);
   } else if (last) {
-    delete desc; // its close left this to us
+    delete desc;  // its close left this to us
   }
 }
 
@@ -89,7 +89,7 @@ bool take_out_locked(spdk_bdev* bdev) {
   registry& r = the_registry();
   std::erase_if(r.names, [bdev](const auto& entry) { return entry.second == bdev; });
   r.bdevs.remove(bdev);
-  return bdev->reset_in_progress == nullptr; // else the reset's end does it
+  return bdev->reset_in_progress == nullptr;  // else the reset's end does it
 }
 
 bool close_locked(spdk_bdev* bdev, spdk_bdev_desc* desc) {
@@ -204,7 +204,7 @@ int add_names(spdk_bdev* bdev) {
   const std::lock_guard lock(r.mutex);
   for (const std::string& name : {uuid, bdev->name}) {
     if (r.names.contains(name)) {
-      SPDK_ERRLOG("Bdev name %s already exists\n", name.c_str());
+      SPDK_ERRLOG("the bdev name %s is taken\n", name.c_str());
       return -EEXIST;
     }
   }
@@ -248,12 +248,12 @@ int for_each(spdk_bdev* first, Next next, void* ctx, spdk_for_each_bdev_fn fn) {
   return 0;
 }
 
-} // namespace
+}  // namespace
 
 int bdev_register(spdk_bdev* bdev) {
   assert(spdk_thread_is_app_thread(nullptr));
   if (bdev->name.empty()) {
-    SPDK_ERRLOG("Bdev name must not be an empty string\n");
+    SPDK_ERRLOG("a bdev needs a name\n");
     return -EINVAL;
   }
   if (spdk_uuid_is_null(&bdev->uuid)) {
@@ -294,7 +294,7 @@ void unregister_all_bdevs(void (*done)(void*), void* arg) {
   unregister_all::next(new unregister_all{done, arg}, 0);
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite
 
 using namespace spdk_lite;
 
@@ -325,7 +325,7 @@ int spdk_for_each_bdev_leaf(void* ctx, spdk_for_each_bdev_fn fn) {
 int spdk_bdev_open_ext(const char* bdev_name, bool write, spdk_bdev_event_cb_t event_cb,
                        void* event_ctx, spdk_bdev_desc** desc) {
   if (event_cb == nullptr) {
-    SPDK_ERRLOG("Missing event callback function\n");
+    SPDK_ERRLOG("opening a bdev takes an event callback\n");
     return -EINVAL;
   }
   if (spdk_get_thread() == nullptr) {
@@ -336,7 +336,7 @@ int spdk_bdev_open_ext(const char* bdev_name, bool write, spdk_bdev_event_cb_t e
   const std::lock_guard registry_lock(r.mutex);
   const auto it = r.names.find(std::string_view(bdev_name));
   if (it == r.names.end()) {
-    SPDK_NOTICELOG("Currently unable to find bdev with name: %s\n", bdev_name);
+    SPDK_NOTICELOG("no bdev is named %s now\n", bdev_name);
     return -ENODEV;
   }
   const std::lock_guard lock(it->second->mutex);
@@ -388,14 +388,14 @@ int spdk_bdev_unregister_by_name(const char* bdev_name, spdk_bdev_module* module
                                  spdk_bdev_unregister_cb cb_fn, void* cb_arg) {
   spdk_bdev_desc* desc = nullptr;
   if (const int rc = spdk_bdev_open_ext(bdev_name, false, ignore_event, nullptr, &desc); rc != 0) {
-    SPDK_ERRLOG("Failed to open bdev with name: %s\n", bdev_name);
+    SPDK_ERRLOG("no bdev %s to unregister\n", bdev_name);
     return rc;
   }
   int rc = 0;
   if (desc->bdev->module == module) {
     spdk_bdev_unregister(desc->bdev, cb_fn, cb_arg);
   } else {
-    SPDK_ERRLOG("Bdev %s was not registered by the specified module.\n", bdev_name);
+    SPDK_ERRLOG("bdev %s belongs to another module\n", bdev_name);
     rc = -ENODEV;
   }
   spdk_bdev_close(desc);

@@ -73,13 +73,13 @@ void start_reset(spdk_bdev_io* io) {
   spdk_for_each_channel(&io->bdev->handle, freeze, io, all_frozen);
 }
 
-} // namespace
+}  // namespace
 
 void bdev_reset_finish(spdk_bdev_io* io) {
   spdk_for_each_channel(&io->bdev->handle, thaw, io, all_thawed);
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite
 
 using namespace spdk_lite;
 

@@ -39,9 +39,9 @@ void set_options(rpc_request* request, const json_value* params) {
   opts.iobuf_small_cache_size = small;
   opts.iobuf_large_cache_size = large;
   if (spdk_bdev_set_opts(&opts) != 0) {
-    rpc_request::fail(request, rpc_invalid_params,
-                      "Pool size " + std::to_string(pool) + " too small for cache size " +
-                          std::to_string(cache));
+    rpc_request::fail(
+        request, rpc_invalid_params,
+        "Pool size " + std::to_string(pool) + " too small for cache size " + std::to_string(cache));
     return;
   }
   rpc_request::succeed(request);
@@ -74,7 +74,7 @@ void iobuf_set_options(rpc_request* request, const json_value* params) {
   rpc_request::finish_errno(request, buffer_pool_set_options(options));
 }
 
-} // namespace
+}  // namespace
 
 std::span<spdk_bdev_module* const> bdev_modules() {
   static constexpr std::array<spdk_bdev_module*, 4> modules{&malloc_module, &null_module,
@@ -102,4 +102,4 @@ void rpc_delete_bdev(rpc_request* request, const json_value* params, spdk_bdev_m
   }
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

@@ -10,4 +10,4 @@ namespace spdk_lite {
 /// A module's method that deletes the device with the parameter "name".
 void rpc_delete_bdev(rpc_request* request, const json_value* params, spdk_bdev_module* module);
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

@@ -29,14 +29,14 @@ int submit_child(spdk_bdev_io* io, iovec* iov, int iovcnt, uint64_t blocks) {
   spdk_io_channel* ch = spdk_io_channel_from_ctx(io->ch);
   const uint64_t offset = io->split_offset_blocks;
   switch (io->type) {
-  case SPDK_BDEV_IO_TYPE_READ:
-    return spdk_bdev_readv_blocks(io->desc, ch, iov, iovcnt, offset, blocks, bdev_split_child_done,
-                                  io);
-  case SPDK_BDEV_IO_TYPE_WRITE:
-    return spdk_bdev_writev_blocks(io->desc, ch, iov, iovcnt, offset, blocks, bdev_split_child_done,
-                                   io);
-  default:
-    return spdk_bdev_write_zeroes_blocks(io->desc, ch, offset, blocks, bdev_split_child_done, io);
+    case SPDK_BDEV_IO_TYPE_READ:
+      return spdk_bdev_readv_blocks(io->desc, ch, iov, iovcnt, offset, blocks,
+                                    bdev_split_child_done, io);
+    case SPDK_BDEV_IO_TYPE_WRITE:
+      return spdk_bdev_writev_blocks(io->desc, ch, iov, iovcnt, offset, blocks,
+                                     bdev_split_child_done, io);
+    default:
+      return spdk_bdev_write_zeroes_blocks(io->desc, ch, offset, blocks, bdev_split_child_done, io);
   }
 }
 
@@ -54,7 +54,7 @@ bool add_child(spdk_bdev_io* io, iovec* iov, int iovcnt, uint64_t blocks) {
       // At the head: this I/O holds resources that only its own end gives back.
       io->wait_entry.dep_unblock = true;
       bdev_io_wait(io, is_rw(io) ? split_rw : split_write_zeroes);
-    } // else the next child's completion continues
+    }  // else the next child's completion continues
     return false;
   }
   io->status = io_status::failed;
@@ -85,7 +85,8 @@ struct iov_cursor {
   size_t offset;
 
   explicit iov_cursor(const spdk_bdev_io* io)
-      : at(io->iovs), end(io->iovs + io->iovcnt),
+      : at(io->iovs),
+        end(io->iovs + io->iovcnt),
         offset((io->split_offset_blocks - io->offset_blocks) * io->bdev->block_len) {
     while (at != end && offset >= at->iov_len) {
       offset -= at->iov_len;
@@ -120,7 +121,7 @@ size_t fill_child(iov_cursor cursor, size_t bytes, size_t block, iovec* iov, int
     }
     filled += iov[iovcnt].iov_len;
   }
-  for (size_t excess = filled % block; excess != 0;) { // ran out of iovecs within a block
+  for (size_t excess = filled % block; excess != 0;) {  // ran out of iovecs within a block
     iovec& last = iov[iovcnt - 1];
     const size_t cut = std::min(excess, last.iov_len);
     last.iov_len -= cut;
@@ -143,7 +144,7 @@ void split_rw(void* arg) {
                                     io->child_iov + used, room - used, iovcnt);
     if (bytes == 0) {
       if (io->children == 0) {
-        SPDK_ERRLOG("The first child io was less than a block size\n");
+        SPDK_ERRLOG("the buffers end within the first block\n");
         io->status = io_status::failed;
         finish(io);
       }
@@ -176,7 +177,7 @@ void split_with_buffer(spdk_io_channel* /*ch*/, spdk_bdev_io* io, bool success) 
   bdev_io_deliver(io);
 }
 
-} // namespace
+}  // namespace
 
 bool bdev_io_should_split(const spdk_bdev_io* io) {
   const spdk_bdev* bdev = io->bdev;
@@ -202,7 +203,7 @@ void bdev_io_split(spdk_bdev_io* io) {
   } else if (io->iovs != nullptr && io->iovs[0].iov_base != nullptr) {
     split_rw(io);
   } else {
-    io->in_submit = true; // a failure must not call back from within the submission
+    io->in_submit = true;  // a failure must not call back from within the submission
     bdev_io_get_buf(io, split_with_buffer, io->num_blocks * io->bdev->block_len);
     io->in_submit = false;
   }
@@ -213,7 +214,7 @@ void bdev_split_child_done(spdk_bdev_io* child, bool success, void* parent) {
   if (!success) {
     io->status = child->status;
     io->aio_result = child->aio_result;
-    io->split_remaining_blocks = 0; // no further children
+    io->split_remaining_blocks = 0;  // no further children
   }
   spdk_bdev_free_io(child);
   if (--io->children != 0) {
@@ -228,4 +229,4 @@ void bdev_split_child_done(spdk_bdev_io* child, bool success, void* parent) {
   }
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

@@ -43,7 +43,7 @@ void retry_nomem(shared_resource* shared) {
     increment_outstanding(io);
     io->bdev->submit(io->ch->module_channel, io);
     if (io == shared->nomem_io.front()) {
-      break; // no luck again
+      break;  // no luck again
     }
   }
 }
@@ -174,7 +174,7 @@ void complete_queued_as_aborted(spdk_bdev_io* io) {
   bdev_io_complete(io, io_status::aborted);
 }
 
-} // namespace
+}  // namespace
 
 void bdev_io_init(spdk_bdev_io* io, spdk_bdev_desc* desc, bdev_channel* ch, spdk_bdev_io_type type,
                   spdk_bdev_io_completion_cb cb, void* cb_arg) {
@@ -208,8 +208,7 @@ void bdev_io_submit(spdk_bdev_io* io) {
 
 void bdev_io_complete(spdk_bdev_io* io, io_status status) {
   if (io->status != io_status::pending) [[unlikely]] {
-    SPDK_ERRLOG("Unexpected completion on IO from %s module\n",
-                spdk_bdev_get_module_name(io->bdev));
+    SPDK_ERRLOG("the module %s completed an I/O twice\n", spdk_bdev_get_module_name(io->bdev));
     assert(false);
   }
   io->status = status;
@@ -274,7 +273,7 @@ void bdev_io_get_buf(spdk_bdev_io* io, get_buf_fn cb, std::uint64_t len) {
   buffer_channel& buffers = io->ch->shared->mgmt->buffers;
   io->buf_len = len;
   if (pool_buf_len(io) > buffers.max_size()) {
-    SPDK_ERRLOG("Length %zu is larger than allowed\n", pool_buf_len(io));
+    SPDK_ERRLOG("%zu bytes do not fit into a buffer of the pool\n", pool_buf_len(io));
     get_buf_complete(io, false);
     return;
   }
@@ -314,7 +313,7 @@ spdk_bdev_io* abort_waiting_for_buffer(mgmt_channel* mgmt, void* cb_arg) {
 
 void abort_queued_ios(bdev_channel* ch) {
   shared_resource* shared = ch->shared;
-  shared->nomem_abort_in_progress = true; // the completions must not resubmit the rest
+  shared->nomem_abort_in_progress = true;  // the completions must not resubmit the rest
   for (spdk_bdev_io* io = shared->nomem_io.front(); io != nullptr;) {
     spdk_bdev_io* next = bdev_io_queue::next(io);
     if (io->ch == ch) {
@@ -329,7 +328,7 @@ void abort_queued_ios(bdev_channel* ch) {
   }
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite
 
 using namespace spdk_lite;
 

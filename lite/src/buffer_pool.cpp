@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t buffer_alignment = 4096;
 
 struct size_class {
-  std::uint64_t unallocated = 0; ///< neither made yet nor set aside by a channel
+  std::uint64_t unallocated = 0;  ///< neither made yet nor set aside by a channel
   std::vector<void*> free;
   std::vector<void*> all;
   std::size_t size = 0;
@@ -87,7 +87,7 @@ void* pool_allocate_reserved(std::size_t size) {
   return class_of(size).allocate();
 }
 
-} // namespace
+}  // namespace
 
 int buffer_pool_set_options(const buffer_pool_options& options) {
   struct minimum {
@@ -129,8 +129,9 @@ bool buffer_channel::start(std::uint32_t small_cache, std::uint32_t large_cache)
   const std::lock_guard lock(p.mutex);
   const auto spare = [](const size_class& c) { return c.unallocated + c.free.size(); };
   if (spare(p.small) < small_cache || spare(p.large) < large_cache) {
-    SPDK_ERRLOG("Too few buffers for another thread's cache. You may need to increase "
-                "spdk_iobuf_opts.small_pool_count and large_pool_count\n");
+    SPDK_ERRLOG(
+        "too few buffers for the cache of another thread: small_pool_count or "
+        "large_pool_count is too small\n");
     return false;
   }
   const auto set_up = [](cache& c, size_class& from, std::uint32_t count) {
@@ -210,4 +211,4 @@ void buffer_channel::put(void* buf, std::size_t len) {
   }
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

@@ -62,7 +62,7 @@ class buffer_channel {
   struct cache {
     free_buffer* free = nullptr;
     std::uint32_t free_count = 0;
-    std::uint32_t reserved = 0; ///< ours, but memory not allocated yet
+    std::uint32_t reserved = 0;  ///< ours, but memory not allocated yet
     std::uint32_t limit = 0;
     std::size_t size = 0;
     ready_fn ready = nullptr;
@@ -75,4 +75,4 @@ class buffer_channel {
   cache large_;
 };
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

@@ -85,7 +85,7 @@ bool parse_mask(std::string_view text, spdk_cpuset& set) {
   return true;
 }
 
-} // namespace
+}  // namespace
 
 spdk_cpuset* spdk_cpuset_alloc(void) {
   return static_cast<spdk_cpuset*>(std::calloc(1, sizeof(spdk_cpuset)));

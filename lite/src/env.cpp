@@ -362,7 +362,7 @@ bool unpin_calling_thread() {
   return sched_setaffinity(0, sizeof set, &set) == 0;
 }
 
-} // namespace
+}  // namespace
 
 namespace spdk_lite {
 
@@ -378,7 +378,7 @@ void die(const char* format, ...) {
   std::abort();
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite
 
 void spdk_env_opts_init(spdk_env_opts* opts) {
   if (opts == nullptr) {

@@ -17,4 +17,4 @@ bool env_is_up();
 /// Prints one line to stderr and aborts: for misuse that corrupts memory in SPDK.
 [[noreturn]] void die(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

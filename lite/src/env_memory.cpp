@@ -110,7 +110,7 @@ int check_registered(const range_map& registrations, std::uintptr_t address, std
   return position - address > length ? -ERANGE : 0;
 }
 
-} // namespace
+}  // namespace
 
 namespace spdk_lite {
 
@@ -121,7 +121,7 @@ void start_memory(std::size_t limit, bool translate) {
   memory.translate = translate;
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite
 
 void* spdk_malloc(size_t size, size_t align, uint64_t* unused, int, uint32_t flags) {
   if (flags == 0 || unused != nullptr) {

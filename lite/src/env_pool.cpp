@@ -60,7 +60,7 @@ bool fill_pool(spdk_mempool& pool, std::size_t count, std::size_t element_size) 
   return true;
 }
 
-} // namespace
+}  // namespace
 
 void* spdk_memzone_reserve_aligned(const char* name, size_t len, int numa_id, unsigned,
                                    unsigned align) {

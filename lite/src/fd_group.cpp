@@ -27,7 +27,7 @@ struct member {
 
 thread_local epoll_event* current_event = nullptr;
 
-} // namespace
+}  // namespace
 
 struct spdk_fd_group {
   int epoll_fd = -1;
@@ -128,7 +128,7 @@ int wait_for_events(spdk_fd_group& group, int timeout) {
   return count;
 }
 
-} // namespace
+}  // namespace
 
 void spdk_fd_group_get_default_event_handler_opts(spdk_event_handler_opts* opts, size_t opts_size) {
   if (opts == nullptr || opts_size == 0) {

@@ -24,9 +24,9 @@ namespace {
 constexpr unsigned queue_depth = 512;
 constexpr unsigned completion_queue_depth = 4096;
 constexpr unsigned reap_batch = 64;
-constexpr std::size_t max_transfer = 1U << 30; ///< the kernel stops a little above it anyway
+constexpr std::size_t max_transfer = 1U << 30;  ///< the kernel stops a little above it anyway
 
-char engine_device; ///< its address is the io_device whose channels hold the engines
+char engine_device;  ///< its address is the io_device whose channels hold the engines
 
 /// In interrupt mode, makes the SPDK thread's file descriptor readable; else does nothing.
 class waker {
@@ -91,7 +91,7 @@ class ring_engine final : public polled_engine {
     if (again_.empty()) [[likely]] {
       start(op);
     } else {
-      again_.push(op); // behind those that wait already
+      again_.push(op);  // behind those that wait already
     }
   }
 
@@ -140,19 +140,13 @@ class ring_engine final : public polled_engine {
     const auto at = static_cast<off_t>(op.offset);
     const auto len = static_cast<off_t>(op.len);
     switch (op.what) {
-    case file_op::kind::read:
-    case file_op::kind::write:
-      prepare_transfer(sqe, op);
-      break;
-    case file_op::kind::sync:
-      io_uring_prep_fsync(sqe, op.fd, 0);
-      break;
-    case file_op::kind::punch_hole:
-      io_uring_prep_fallocate(sqe, op.fd, hole, at, len);
-      break;
-    case file_op::kind::zero_range:
-      io_uring_prep_fallocate(sqe, op.fd, FALLOC_FL_ZERO_RANGE, at, len);
-      break;
+      case file_op::kind::read:
+      case file_op::kind::write: prepare_transfer(sqe, op); break;
+      case file_op::kind::sync: io_uring_prep_fsync(sqe, op.fd, 0); break;
+      case file_op::kind::punch_hole: io_uring_prep_fallocate(sqe, op.fd, hole, at, len); break;
+      case file_op::kind::zero_range:
+        io_uring_prep_fallocate(sqe, op.fd, FALLOC_FL_ZERO_RANGE, at, len);
+        break;
     }
   }
 
@@ -160,7 +154,7 @@ class ring_engine final : public polled_engine {
     const file_op_vector v = remaining(op);
     const std::uint64_t at = op.offset + op.done;
     const bool read = op.what == file_op::kind::read;
-    if (v.count == 1) { // saves the kernel the import of a vector
+    if (v.count == 1) {  // saves the kernel the import of a vector
       const auto len = static_cast<unsigned>(std::min<std::size_t>(v.iov->iov_len, max_transfer));
       read ? io_uring_prep_read(sqe, op.fd, v.iov->iov_base, len, at)
            : io_uring_prep_write(sqe, op.fd, v.iov->iov_base, len, at);
@@ -230,9 +224,9 @@ class ring_engine final : public polled_engine {
   const waker& wake_;
   io_uring ring_{};
   bool open_ = false;
-  unsigned queued_ = 0;    ///< in the submission queue, the kernel has not seen them
-  unsigned in_flight_ = 0; ///< the kernel has them
-  file_op_list again_;     ///< to be put into the submission queue
+  unsigned queued_ = 0;     ///< in the submission queue, the kernel has not seen them
+  unsigned in_flight_ = 0;  ///< the kernel has them
+  file_op_list again_;      ///< to be put into the submission queue
 };
 
 class threads_engine final : public polled_engine {
@@ -313,7 +307,7 @@ void channel_destroy(void* /*device*/, void* ctx) {
   ch->~channel();
 }
 
-} // namespace
+}  // namespace
 
 void file_engine_start() {
   spdk_io_device_register(&engine_device, channel_create, channel_destroy, sizeof(channel),
@@ -328,4 +322,4 @@ file_engine* file_engine_of(spdk_io_channel* ch) {
   return static_cast<channel*>(spdk_io_channel_get_ctx(ch))->engine.get();
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

@@ -19,10 +19,10 @@ struct file_op {
   kind what;
   int fd;
   int iovcnt;
-  iovec* iov; ///< not modified
+  iovec* iov;  ///< not modified
   std::uint64_t offset;
   std::uint64_t len;
-  iovec* room; ///< for up to room_count iovecs, used when only a part has been transferred
+  iovec* room;  ///< for up to room_count iovecs, used when only a part has been transferred
   int room_count;
   /// 0, a negative errno, or > 0: the bytes before the end of the file, fewer than len.
   void (*complete)(file_op* op, std::int64_t result);
@@ -48,4 +48,4 @@ void file_engine_stop();
 spdk_io_channel* file_engine_get_channel();
 file_engine* file_engine_of(spdk_io_channel* ch);
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

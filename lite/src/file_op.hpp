@@ -81,11 +81,11 @@ inline bool advance(file_op& op, std::int64_t rc) {
     op.result = 0;
     return true;
   }
-  if (rc == 0) { // the end of the file
+  if (rc == 0) {  // the end of the file
     op.result = op.done != 0 ? static_cast<std::int64_t>(op.done) : -EIO;
     return true;
   }
   return false;
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

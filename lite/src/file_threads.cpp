@@ -26,19 +26,13 @@ std::int64_t carry_out(const file_op& op) {
   const auto len = static_cast<off_t>(op.len);
   std::int64_t rc = 0;
   switch (op.what) {
-  case file_op::kind::read:
-  case file_op::kind::write:
-    rc = transfer(op);
-    break;
-  case file_op::kind::sync:
-    rc = fsync(op.fd);
-    break;
-  case file_op::kind::punch_hole:
-    rc = fallocate(op.fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, at, len);
-    break;
-  case file_op::kind::zero_range:
-    rc = fallocate(op.fd, FALLOC_FL_ZERO_RANGE, at, len);
-    break;
+    case file_op::kind::read:
+    case file_op::kind::write: rc = transfer(op); break;
+    case file_op::kind::sync: rc = fsync(op.fd); break;
+    case file_op::kind::punch_hole:
+      rc = fallocate(op.fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, at, len);
+      break;
+    case file_op::kind::zero_range: rc = fallocate(op.fd, FALLOC_FL_ZERO_RANGE, at, len); break;
   }
   return rc < 0 ? -errno : rc;
 }
@@ -53,7 +47,7 @@ void leave_core() {
   sched_setaffinity(0, sizeof(all), &all);
 }
 
-} // namespace
+}  // namespace
 
 std::shared_ptr<file_threads> file_threads::get() {
   static std::mutex mutex;
@@ -116,4 +110,4 @@ void file_threads::run() {
   }
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

@@ -87,4 +87,4 @@ class file_threads {
   std::vector<std::thread> threads_;
 };
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

@@ -157,7 +157,7 @@ std::unique_ptr<spdk_interrupt> make_interrupt(const char* name) {
   return interrupt;
 }
 
-} // namespace
+}  // namespace
 
 namespace spdk_lite {
 
@@ -222,7 +222,7 @@ void notify(const spdk_thread& thread) {
   }
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite
 
 int spdk_interrupt_mode_enable(void) {
   if (spdk_lite::library().initialised) {

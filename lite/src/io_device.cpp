@@ -34,7 +34,7 @@ struct io_device {
   spdk_thread* unregister_thread = nullptr;
 };
 
-} // namespace spdk_lite
+}  // namespace spdk_lite
 
 using spdk_lite::current_thread;
 using spdk_lite::die;
@@ -225,7 +225,7 @@ spdk_thread* begin_walk(spdk_io_channel_iter& walk) {
   return walk.device->threads.begin()->second;
 }
 
-} // namespace
+}  // namespace
 
 namespace spdk_lite {
 
@@ -240,7 +240,7 @@ std::string first_channel_name(const spdk_thread& thread) {
   return thread.channels.empty() ? std::string{} : thread.channels.begin()->first->name;
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite
 
 void spdk_io_device_register(void* io_device_address, spdk_io_channel_create_cb create_cb,
                              spdk_io_channel_destroy_cb destroy_cb, uint32_t ctx_size,

@@ -61,7 +61,7 @@ std::size_t element_count(const json_value& array) {
 
 struct call {
   std::string method;
-  const json_value* params = nullptr; ///< or NULL
+  const json_value* params = nullptr;  ///< or NULL
 };
 
 std::optional<call> read_call(const json_value& entry) {
@@ -139,7 +139,7 @@ class loader {
 
 bool loader::find_subsystems() {
   if (!config_.is(kind::object)) {
-    SPDK_ERRLOG("Invalid JSON configuration: not enclosed in {}.\n");
+    SPDK_ERRLOG("the configuration is not a JSON object\n");
     return false;
   }
   for (const json_value::member& m : config_.members) {
@@ -147,19 +147,19 @@ bool loader::find_subsystems() {
       continue;
     }
     if (subsystems_ != nullptr) {
-      SPDK_ERRLOG("Failed to parse JSON configuration.\n");
+      SPDK_ERRLOG("the configuration has 'subsystems' twice\n");
       return false;
     }
     if (!m.value.is(kind::array)) {
-      SPDK_ERRLOG("Invalid JSON configuration: 'subsystems' should be an array.\n");
+      SPDK_ERRLOG("'subsystems' is not an array\n");
       return false;
     }
     subsystems_ = &m.value;
   }
   if (subsystems_ == nullptr) {
-    SPDK_WARNLOG("No 'subsystems' key JSON configuration file.\n");
+    SPDK_WARNLOG("the configuration has no 'subsystems'\n");
   } else if (element_count(*subsystems_) == 0) {
-    SPDK_NOTICELOG("'subsystems' configuration is empty\n");
+    SPDK_NOTICELOG("the configuration lists no subsystems\n");
   }
   return true;
 }
@@ -174,7 +174,7 @@ void loader::load_subsystem() {
   entries_ = reader.find("config");
   if (!reader.complete() || name == nullptr || !name->is(kind::string) || entries_ == nullptr ||
       !(entries_->is(kind::array) || entries_->is(kind::null))) {
-    fail("Failed to parse subsystem configuration");
+    fail("a subsystem takes a name 'subsystem' and an array 'config'");
     return;
   }
   subsystem_ = name->text;
@@ -195,20 +195,16 @@ void loader::load_entry() {
   }
   const std::optional<call> c = read_call(entry);
   if (!c) {
-    fail("Failed to decode config entry");
+    fail("a config entry takes a string 'method' and an object 'params'");
     return;
   }
   switch (judge(*c)) {
-  case verdict::run:
-    run(*c, next_entry);
-    break;
-  case verdict::skip:
-    later(next_entry);
-    break;
-  case verdict::stop:
-    SPDK_ERRLOG("Method '%s' was not found\n", c->method.c_str());
-    finish(-ENOENT);
-    break;
+    case verdict::run: run(*c, next_entry); break;
+    case verdict::skip: later(next_entry); break;
+    case verdict::stop:
+      SPDK_ERRLOG("Method '%s' was not found\n", c->method.c_str());
+      finish(-ENOENT);
+      break;
   }
 }
 
@@ -223,9 +219,10 @@ loader::verdict loader::judge(const call& c) {
       return verdict::stop;
     }
     // A configuration may come from a program with more subsystems than this one.
-    SPDK_NOTICELOG("Skipping method '%s' because its subsystem '%s' is not linked into this "
-                   "application.\n",
-                   c.method.c_str(), subsystem_.c_str());
+    SPDK_NOTICELOG(
+        "Skipping method '%s' because its subsystem '%s' is not linked into this "
+        "application.\n",
+        c.method.c_str(), subsystem_.c_str());
     return verdict::skip;
   }
   const std::uint32_t now = spdk_rpc_get_state();
@@ -263,16 +260,18 @@ void loader::answered(const std::optional<rpc_error>& error, spdk_msg_fn then) {
 bool loader::add_to_batch(const json_value& element, std::uint32_t& states) {
   const std::optional<call> c = read_call(element);
   if (!c) {
-    SPDK_ERRLOG("%s\n", element.is(kind::object) ? "Failed to decode batch entry"
-                                                 : "Batch array element is not an object");
+    SPDK_ERRLOG("%s\n", element.is(kind::object)
+                            ? "a batch entry takes a string 'method' and an object 'params'"
+                            : "a batch element is not an object");
     return !stop_on_error_;
   }
   std::uint32_t of_method = 0;
   if (spdk_rpc_get_method_state_mask(c->method.c_str(), &of_method) != 0) {
     if (stop_on_error_ && !spdk_subsystem_exists(subsystem_.c_str())) {
-      SPDK_NOTICELOG("Skipping batch method '%s' because its subsystem '%s' is not linked into "
-                     "this application.\n",
-                     c->method.c_str(), subsystem_.c_str());
+      SPDK_NOTICELOG(
+          "Skipping batch method '%s' because its subsystem '%s' is not linked into "
+          "this application.\n",
+          c->method.c_str(), subsystem_.c_str());
       return true;
     }
     return !stop_on_error_;
@@ -289,21 +288,21 @@ void loader::load_batch(const json_value& batch) {
   batch_error_.reset();
   for (const json_value& element : batch.items) {
     if (!add_to_batch(element, states)) {
-      fail("Empty or invalid batch array");
+      fail("the batch has no valid method");
       return;
     }
   }
   if (!batch.items.empty() && batch_.empty()) {
-    fail("Empty or invalid batch array");
+    fail("the batch has no valid method");
     return;
   }
   if (states == 0) {
-    fail("Batch contains methods with incompatible state requirements");
+    fail("the methods of the batch need different states");
     return;
   }
   const bool at_startup = spdk_rpc_get_state() == SPDK_RPC_STARTUP;
   if (batch_.empty() || at_startup != ((states & SPDK_RPC_STARTUP) != 0)) {
-    later(next_entry); // not for this state
+    later(next_entry);  // not for this state
     return;
   }
   run_batch();
@@ -317,8 +316,8 @@ void loader::run_batch() {
   answered(batch_error_, next_entry);
 }
 
-} // namespace
-} // namespace spdk_lite
+}  // namespace
+}  // namespace spdk_lite
 
 using namespace spdk_lite;
 
@@ -326,7 +325,7 @@ void spdk_subsystem_load_config(void* json, ssize_t json_size, spdk_subsystem_in
                                 void* cb_arg, bool stop_on_error) {
   assert(spdk_thread_is_app_thread(nullptr));
   if (json == nullptr || json_size <= 0) {
-    SPDK_ERRLOG("JSON data cannot be empty\n");
+    SPDK_ERRLOG("there is no configuration text\n");
     cb_fn(-EINVAL, cb_arg);
     return;
   }
@@ -334,7 +333,7 @@ void spdk_subsystem_load_config(void* json, ssize_t json_size, spdk_subsystem_in
   const std::string_view text(static_cast<const char*>(json), static_cast<std::size_t>(json_size));
   std::optional<json_value> config = json_parse(text, error);
   if (!config) {
-    SPDK_ERRLOG("Parsing JSON configuration failed (%s)\n", error.c_str());
+    SPDK_ERRLOG("the configuration is not valid JSON: %s\n", error.c_str());
     cb_fn(-EINVAL, cb_arg);
     return;
   }

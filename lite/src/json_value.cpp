@@ -90,7 +90,7 @@ class builder : public nlohmann::json_sax<nlohmann::json> {
   std::vector<json_value> open_;
 };
 
-} // namespace
+}  // namespace
 
 std::optional<json_value> json_parse(std::string_view text, std::string& error) {
   builder sax;
@@ -155,4 +155,4 @@ std::optional<json_integer> json_to_integer(const json_value& value) {
   return result;
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

@@ -19,7 +19,7 @@ struct json_value {
 
   kind type = kind::null;
   bool boolean = false;
-  std::string text; ///< of a string, or the digits of a number
+  std::string text;  ///< of a string, or the digits of a number
   std::vector<json_value> items;
   std::vector<member> members;
 
@@ -41,4 +41,4 @@ struct json_integer {
 };
 std::optional<json_integer> json_to_integer(const json_value& value);
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

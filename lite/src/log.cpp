@@ -102,7 +102,7 @@ int switch_flags(const char* pattern, bool on) {
   return any ? 0 : -EINVAL;
 }
 
-} // namespace
+}  // namespace
 
 void spdk_log_open(spdk_log_cb* log) {
   if (log == nullptr) {
@@ -149,16 +149,11 @@ spdk_log_level spdk_log_get_print_level(void) { return print_threshold; }
 
 int spdk_log_to_syslog_level(spdk_log_level level) {
   switch (level) {
-  case SPDK_LOG_DISABLED:
-    return -1;
-  case SPDK_LOG_ERROR:
-    return LOG_ERR;
-  case SPDK_LOG_WARN:
-    return LOG_WARNING;
-  case SPDK_LOG_NOTICE:
-    return LOG_NOTICE;
-  default:
-    return LOG_INFO;
+    case SPDK_LOG_DISABLED: return -1;
+    case SPDK_LOG_ERROR: return LOG_ERR;
+    case SPDK_LOG_WARN: return LOG_WARNING;
+    case SPDK_LOG_NOTICE: return LOG_NOTICE;
+    default: return LOG_INFO;
   }
 }
 

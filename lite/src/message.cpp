@@ -65,7 +65,7 @@ void visit_thread(void* ctx) {
   }
 }
 
-} // namespace
+}  // namespace
 
 namespace spdk_lite {
 
@@ -94,7 +94,7 @@ bool run_critical_message(spdk_thread& thread) {
   return true;
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite
 
 int spdk_thread_send_msg(const spdk_thread* thread, spdk_msg_fn fn, void* ctx) {
   if (thread->state.load(std::memory_order_relaxed) == thread_state::exited) [[unlikely]] {

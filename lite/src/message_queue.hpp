@@ -100,4 +100,4 @@ class message_queue {
   alignas(SPDK_CACHE_LINE_SIZE) std::atomic<std::uint64_t> tail_{0};
 };
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

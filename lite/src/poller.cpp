@@ -139,7 +139,7 @@ void reap_message(void* ctx) {
   spdk_lite::reap_unregistered_pollers(*static_cast<spdk_thread*>(ctx));
 }
 
-} // namespace
+}  // namespace
 
 namespace spdk_lite {
 
@@ -219,7 +219,7 @@ void reap_unregistered_pollers(spdk_thread& thread) {
   thread.reaping_pollers = false;
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite
 
 spdk_poller* spdk_poller_register_named(spdk_poller_fn fn, void* arg, uint64_t period_microseconds,
                                         const char* name) {

@@ -50,7 +50,7 @@ bool decode_unsigned(const json_value& from, T& to) {
   return true;
 }
 
-} // namespace
+}  // namespace
 
 void rpc_request::finish_errno(rpc_request* request, int rc) {
   if (rc == 0) {
@@ -139,7 +139,7 @@ bool rpc_params::decode(const json_value& from, std::int32_t& to) {
   return true;
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite
 
 using namespace spdk_lite;
 

@@ -19,7 +19,7 @@ inline constexpr int rpc_invalid_params = -32602;
 inline constexpr int rpc_internal_error = -32603;
 
 struct rpc_error {
-  int code; ///< of JSON-RPC, or a negative errno
+  int code;  ///< of JSON-RPC, or a negative errno
   std::string message;
 };
 
@@ -105,4 +105,4 @@ void register_malloc_rpcs();
 void register_null_rpcs();
 void register_file_rpcs();
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

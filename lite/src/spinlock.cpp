@@ -18,7 +18,7 @@ void require_usable(const spdk_spinlock& lock) {
   require(lock.initialized, "the lock has not been initialised");
 }
 
-} // namespace
+}  // namespace
 
 namespace spdk_lite {
 
@@ -26,7 +26,7 @@ void check_no_spinlock_held(const spdk_thread& thread) {
   require(thread.spinlocks_held == 0, "a thread goes off the CPU while it holds a lock");
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite
 
 void spdk_spin_init(spdk_spinlock* sspin) {
   *sspin = {};

@@ -42,7 +42,7 @@ char** empty_string_array(std::size_t count) {
 
 bool is_space(char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; }
 
-} // namespace
+}  // namespace
 
 char* spdk_vsprintf_append_realloc(char* buffer, const char* format, va_list args) {
   va_list measured;
@@ -218,22 +218,14 @@ int spdk_parse_capacity(const char* cap_str, uint64_t* cap, bool* has_prefix) {
   }
   unsigned shift = 0;
   switch (*end) {
-  case '\0':
-    break;
-  case 'k':
-  case 'K':
-    shift = 10;
-    break;
-  case 'm':
-  case 'M':
-    shift = 20;
-    break;
-  case 'g':
-  case 'G':
-    shift = 30;
-    break;
-  default:
-    return -EINVAL;
+    case '\0': break;
+    case 'k':
+    case 'K': shift = 10; break;
+    case 'm':
+    case 'M': shift = 20; break;
+    case 'g':
+    case 'G': shift = 30; break;
+    default: return -EINVAL;
   }
   *cap = std::uint64_t{value} << shift;
   if (has_prefix != nullptr) {

@@ -30,7 +30,7 @@ void stopped(void* /*arg*/) {
   subsystems.fini_cb(subsystems.fini_arg);
 }
 
-} // namespace
+}  // namespace
 
 bool spdk_subsystem_exists(const char* name) {
   constexpr std::array<std::string_view, 2> names{"iobuf", "bdev"};
@@ -50,6 +50,6 @@ void spdk_subsystem_fini(spdk_subsystem_fini_fn cb_fn, void* cb_arg) {
   if (subsystems.started) {
     spdk_bdev_finish(stopped, nullptr);
   } else {
-    cb_fn(cb_arg); // nothing has been started
+    cb_fn(cb_arg);  // nothing has been started
   }
 }

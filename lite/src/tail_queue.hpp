@@ -62,4 +62,4 @@ class tail_queue {
   T* tail_ = nullptr;
 };
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

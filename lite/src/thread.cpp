@@ -38,7 +38,7 @@ void report_wrong_thread(const char* function, const char* object, const spdk_th
               owner.name.c_str());
 }
 
-} // namespace spdk_lite
+}  // namespace spdk_lite
 
 using spdk_lite::current_thread;
 using spdk_lite::die;
@@ -234,7 +234,7 @@ void update_stats(spdk_thread& thread, std::uint64_t start, int rc) {
   thread.last_tsc.store(end, std::memory_order_relaxed);
 }
 
-} // namespace
+}  // namespace
 
 int spdk_thread_lib_init(spdk_new_thread_fn new_thread_fn, size_t ctx_sz) {
   const int rc = start_library(ctx_sz, SPDK_DEFAULT_MSG_MEMPOOL_SIZE);

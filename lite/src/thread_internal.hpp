@@ -63,7 +63,7 @@ struct post_poller_handler {
 };
 inline constexpr std::size_t max_post_poller_handlers = 4;
 
-} // namespace spdk_lite
+}  // namespace spdk_lite
 
 struct spdk_poller {
   spdk_poller* previous = nullptr;
@@ -185,4 +185,4 @@ void check_no_spinlock_held(const spdk_thread& thread);
 /// For calls on the wrong thread, which SPDK's release build refuses with a log line.
 void report_wrong_thread(const char* function, const char* object, const spdk_thread& owner);
 
-} // namespace spdk_lite
+}  // namespace spdk_lite

@@ -74,7 +74,7 @@ int change_flags(int fd, int add, int remove) {
   return fcntl(fd, F_SETFL, (flags | add) & ~remove) < 0 ? -errno : 0;
 }
 
-} // namespace
+}  // namespace
 
 uint32_t spdk_u32log2(uint32_t x) {
   return x == 0 ? 0 : static_cast<std::uint32_t>(std::bit_width(x)) - 1;

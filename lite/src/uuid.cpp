@@ -81,7 +81,7 @@ sha1_state sha1(std::vector<std::uint8_t> message) {
   return state;
 }
 
-} // namespace
+}  // namespace
 
 int spdk_uuid_parse(spdk_uuid* uuid, const char* uuid_str) {
   const std::string_view text{uuid_str};

@@ -131,7 +131,7 @@ TEST_P(file_bdev, properties) {
     return spdk_bdev_io_type_supported(bdev, type);
   };
   EXPECT_TRUE(has(SPDK_BDEV_IO_TYPE_READ) && has(SPDK_BDEV_IO_TYPE_WRITE));
-  EXPECT_TRUE(has(SPDK_BDEV_IO_TYPE_WRITE_ZEROES)); // emulated
+  EXPECT_TRUE(has(SPDK_BDEV_IO_TYPE_WRITE_ZEROES));  // emulated
   EXPECT_EQ(has(SPDK_BDEV_IO_TYPE_FLUSH), aio());
   EXPECT_EQ(has(SPDK_BDEV_IO_TYPE_RESET), aio());
   EXPECT_FALSE(has(SPDK_BDEV_IO_TYPE_UNMAP));
@@ -170,7 +170,7 @@ TEST_P(file_bdev, vectors_and_large_io) {
   for (std::size_t i = 0; i < mib; ++i) {
     out.data[i] = static_cast<unsigned char>(i / 512 * 7);
   }
-  EXPECT_TRUE(write(out.data, 0, mib)); // larger than a buffer of the layer's: split
+  EXPECT_TRUE(write(out.data, 0, mib));  // larger than a buffer of the layer's: split
   dma_memory in(mib);
   std::vector<iovec> iov;
   for (std::size_t at = 0; at < mib; at += 4096) {
@@ -202,11 +202,11 @@ TEST_P(file_bdev, misaligned_vectors) {
   EXPECT_EQ(std::memcmp(in.data, out.data + 4, 65536), 0);
 }
 
-constexpr std::size_t large = 65536; ///< takes one of the few large buffers if misaligned
+constexpr std::size_t large = 65536;  ///< takes one of the few large buffers if misaligned
 
 TEST_P(file_bdev, more_misaligned_io_than_there_are_buffers) {
   create();
-  constexpr std::size_t count = 100; // of 64 buffers, shared with others
+  constexpr std::size_t count = 100;  // of 64 buffers, shared with others
   dma_memory m(count * (large + 512), 0x21);
   std::deque<outcome> outcomes;
   for (std::size_t i = 0; i < count; ++i) {
@@ -403,7 +403,7 @@ TEST_P(file_bdev, creation_errors) {
   const auto with = [&](const std::string& rest) {
     return create_error(R"({"name":"f","filename":")" + f.path + "\"" + rest + "}");
   };
-  EXPECT_EQ(with(""), expected(invalid.c_str())); // a file has no block size of its own
+  EXPECT_EQ(with(""), expected(invalid.c_str()));  // a file has no block size of its own
   EXPECT_EQ(with(R"(,"block_size":256)"), expected(invalid.c_str()));
   EXPECT_EQ(with(R"(,"block_size":513)"), expected(invalid.c_str()));
   EXPECT_EQ(with(R"(,"block_size":1536)"), expected(invalid.c_str()));
@@ -418,7 +418,7 @@ TEST_P(file_bdev, creation_errors) {
   EXPECT_EQ(create_error(R"({"name":"f"})"), decode);
   EXPECT_EQ(with(R"(,"unknown":1)"), decode);
   f.resize(0);
-  EXPECT_EQ(with(R"(,"block_size":512)"), ""); // an empty device is one
+  EXPECT_EQ(with(R"(,"block_size":512)"), "");  // an empty device is one
 }
 
 INSTANTIATE_TEST_SUITE_P(modules, file_bdev, testing::Values("aio", "uring"),
@@ -479,5 +479,5 @@ TEST(file_engine, says_once_that_io_uring_is_not_there) {
   EXPECT_EQ(remove("uring", "f"), 0);
 }
 
-} // namespace
-} // namespace bdev_test
+}  // namespace
+}  // namespace bdev_test

@@ -24,7 +24,7 @@
 
 namespace bdev_test {
 
-inline std::string logged; ///< what has been logged since it was last cleared
+inline std::string logged;  ///< what has been logged since it was last cleared
 
 inline void keep_log(int /*level*/, const char* /*file*/, const int /*line*/, const char* /*func*/,
                      const char* format, va_list args) {
@@ -135,7 +135,7 @@ class environment : public testing::Environment {
           {"method":"bdev_malloc_create",
            "params":{"name":"first","num_blocks":64,"block_size":512}}]}]})";
     ASSERT_EQ(load(config), 0) << logged;
-    EXPECT_EQ(spdk_bdev_get_by_name("first"), nullptr); // not in the state STARTUP
+    EXPECT_EQ(spdk_bdev_get_by_name("first"), nullptr);  // not in the state STARTUP
     int rc = 1;
     spdk_subsystem_init([](int r, void* ctx) { *static_cast<int*>(ctx) = r; }, &rc);
     ASSERT_TRUE(threads::poll_until([&] { return rc != 1; }));
@@ -150,7 +150,7 @@ class environment : public testing::Environment {
     logged.clear();
     spdk_subsystem_fini([](void* ctx) { *static_cast<bool*>(ctx) = true; }, &done);
     EXPECT_TRUE(threads::poll_until([&] { return done; }));
-    EXPECT_EQ(logged, ""); // no I/O object is missing, nothing was left open
+    EXPECT_EQ(logged, "");  // no I/O object is missing, nothing was left open
     exit_thread(threads::other);
     exit_thread(threads::app);
     spdk_thread_lib_fini();
@@ -262,4 +262,4 @@ class dma_memory {
   std::size_t size;
 };
 
-} // namespace bdev_test
+}  // namespace bdev_test

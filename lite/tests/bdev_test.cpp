@@ -377,7 +377,7 @@ TEST(bdev_reset, is_allowed_read_only_and_aborts_what_comes_meanwhile) {
   ASSERT_EQ(spdk_bdev_read(d.desc, d.ch, m.data, 0, 512, outcome::callback, &before), 0);
   ASSERT_EQ(spdk_bdev_reset(d.desc, d.ch, outcome::callback, &reset), 0);
   ASSERT_EQ(spdk_bdev_reset(d.desc, d.ch, outcome::callback, &again), 0);
-  threads::poll(); // the channels are frozen now
+  threads::poll();  // the channels are frozen now
   ASSERT_EQ(spdk_bdev_read(d.desc, d.ch, m.data, 0, 512, outcome::callback, &during), 0);
   EXPECT_FALSE(during.done);
   EXPECT_TRUE(reset.wait());
@@ -479,7 +479,7 @@ TEST(bdev_memory, all_objects_but_the_other_caches_are_to_be_had) {
     EXPECT_TRUE(each.wait());
   }
   EXPECT_EQ(waiter::woken, (std::vector<int>{2, 0, 1}));
-  EXPECT_EQ(spdk_bdev_queue_io_wait(d.bdev(), d.ch, &w[0].entry), -EINVAL); // there are some
+  EXPECT_EQ(spdk_bdev_queue_io_wait(d.bdev(), d.ch, &w[0].entry), -EINVAL);  // there are some
   EXPECT_EQ(spdk_bdev_queue_io_wait(spdk_bdev_get_by_name("first"), d.ch, &w[0].entry), -EINVAL);
   d.close();
   EXPECT_EQ(remove("null", "null0"), 0);
@@ -525,7 +525,7 @@ TEST(bdev_memory, a_split_io_gets_by_with_the_objects_there_are) {
   device d("striped");
   dma_memory m(512 * 200, 0x42);
   outcome w[4];
-  for (outcome& o : w) { // 800 children, 160 objects
+  for (outcome& o : w) {  // 800 children, 160 objects
     ASSERT_EQ(spdk_bdev_write_blocks(d.desc, d.ch, m.data, 0, 200, outcome::callback, &o), 0);
   }
   for (outcome& o : w) {
@@ -558,7 +558,7 @@ TEST(bdev_options, only_known_fields_are_written) {
   EXPECT_EQ(spdk_bdev_set_opts(&opts), -1);
   EXPECT_EQ(spdk_bdev_set_opts(nullptr), -1);
   spdk_bdev_get_opts(&opts, sizeof(opts));
-  opts.bdev_io_cache_size = environment::pool_size / 3 + 1; // two threads and one more
+  opts.bdev_io_cache_size = environment::pool_size / 3 + 1;  // two threads and one more
   EXPECT_EQ(spdk_bdev_set_opts(&opts), -1);
   opts.bdev_io_cache_size = environment::pool_size / 3;
   EXPECT_EQ(spdk_bdev_set_opts(&opts), 0);
@@ -576,7 +576,7 @@ TEST(bdev_events, removal_waits_for_descriptors_then_for_channels) {
     const on_other scope;
     there = std::make_unique<device>("going");
   }
-  threads::poll_times(3); // the examination of the new device is over
+  threads::poll_times(3);  // the examination of the new device is over
   struct removal {
     int rc = 1;
     static void callback(void* arg, int rc) { static_cast<removal*>(arg)->rc = rc; }
@@ -597,7 +597,7 @@ TEST(bdev_events, removal_waits_for_descriptors_then_for_channels) {
   dma_memory m(512);
   outcome o;
   EXPECT_EQ(spdk_bdev_read(d.desc, d.ch, m.data, 0, 512, outcome::callback, &o), 0);
-  EXPECT_TRUE(o.wait()); // still works
+  EXPECT_TRUE(o.wait());  // still works
 
   spdk_bdev_close(d.desc);
   d.desc = nullptr;
@@ -609,7 +609,7 @@ TEST(bdev_events, removal_waits_for_descriptors_then_for_channels) {
   }
   EXPECT_EQ(spdk_bdev_get_by_name("going"), nullptr);
   threads::poll_times(5);
-  EXPECT_EQ(first.rc, 1); // a channel is left
+  EXPECT_EQ(first.rc, 1);  // a channel is left
   d.put_channel();
   EXPECT_TRUE(threads::poll_until([&] { return first.rc != 1; }));
   EXPECT_EQ(first.rc, 0);
@@ -627,7 +627,7 @@ TEST(bdev_events, none_after_the_close) {
 }
 
 TEST(bdev_events, resizing) {
-  ASSERT_EQ(create_null("sized", 2048), 0); // 1 MiB
+  ASSERT_EQ(create_null("sized", 2048), 0);  // 1 MiB
   {
     device d("sized");
     threads::poll_times(3);
@@ -667,5 +667,5 @@ TEST(bdev_events, closing_in_the_callback_of_the_last_io) {
   EXPECT_EQ(remove("null", "null0"), 0);
 }
 
-} // namespace
-} // namespace bdev_test
+}  // namespace
+}  // namespace bdev_test

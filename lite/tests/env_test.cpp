@@ -392,4 +392,4 @@ TEST_F(env_test, can_start_again_after_the_end) {
   EXPECT_EQ(spdk_env_init(nullptr), 0);
 }
 
-} // namespace
+}  // namespace

@@ -308,4 +308,4 @@ TEST(fd_group_test, hands_out_events) {
   spdk_fd_group_destroy(group);
 }
 
-} // namespace
+}  // namespace

@@ -410,4 +410,4 @@ TEST_F(for_each_channel_test, unregistration_waits_for_it_and_new_walks_are_refu
   EXPECT_EQ(dev.unregistered_on, app);
 }
 
-} // namespace
+}  // namespace

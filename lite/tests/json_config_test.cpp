@@ -44,7 +44,7 @@ TEST(json_config, whole_configurations) {
   EXPECT_EQ(load(R"({"subsystems":null})"), -EINVAL);
   EXPECT_EQ(load(R"({"subsystems":[],"subsystems":[]})"), -EINVAL);
   EXPECT_EQ(load(R"({"subsystems":[7]})"), -EINVAL);
-  EXPECT_EQ(load(R"({"subsystems":[{}]})"), 0); // an empty first element hides all
+  EXPECT_EQ(load(R"({"subsystems":[{}]})"), 0);  // an empty first element hides all
   EXPECT_EQ(load(R"({"subsystems":[{"config":[]}]})"), -EINVAL);
   EXPECT_EQ(load(R"({"subsystems":[{"subsystem":"bdev"}]})"), -EINVAL);
   EXPECT_EQ(load(R"({"subsystems":[{"subsystem":1,"config":[]}]})"), -EINVAL);
@@ -132,7 +132,7 @@ TEST(json_config, methods_of_the_state_startup) {
             R"({"code": -22,"message": "Invalid argument"})");
   EXPECT_EQ(error_response(config(iobuf + R"({"small_pool_count":"1"}})", "iobuf")),
             R"({"code": -32602,"message": "spdk_json_decode_object failed"})");
-  EXPECT_EQ(load(config(R"({"method":"bdev_malloc_create","params":{}})")), 0); // skipped
+  EXPECT_EQ(load(config(R"({"method":"bdev_malloc_create","params":{}})")), 0);  // skipped
   spdk_rpc_set_state(SPDK_RPC_RUNTIME);
 }
 
@@ -192,7 +192,7 @@ TEST(json_config, errors_do_not_stop_unless_they_are_to) {
             R"({"code": -19,"message": "No such device"})");
   EXPECT_NE(spdk_bdev_get_by_name("good"), nullptr);
   EXPECT_EQ(error_response(config(R"({"method":"bdev_null_delete","params":{"name":"good"}})")),
-            R"({"code": -19,"message": "No such device"})"); // it is another module's
+            R"({"code": -19,"message": "No such device"})");  // it is another module's
   EXPECT_EQ(remove("malloc", "good"), 0);
 }
 
@@ -203,7 +203,7 @@ TEST(json_config, names_and_uuids) {
   EXPECT_NE(spdk_bdev_get_by_name("Malloc0"), nullptr);
   EXPECT_EQ(malloc_error(R"({"name":"b","num_blocks":8,"block_size":512,"uuid":")" + uuid + "\"}"),
             R"({"code": -17,"message": "File exists"})");
-  EXPECT_EQ(remove("malloc", uuid), 0); // by its other name
+  EXPECT_EQ(remove("malloc", uuid), 0);  // by its other name
   EXPECT_EQ(spdk_bdev_get_by_name("Malloc0"), nullptr);
   const std::string name(10'000, 'x');
   EXPECT_EQ(create_null(name), 0);
@@ -254,5 +254,5 @@ TEST(json_config, hostile_text) {
   EXPECT_EQ(load(" "), -EINVAL);
 }
 
-} // namespace
-} // namespace bdev_test
+}  // namespace
+}  // namespace bdev_test

@@ -286,4 +286,4 @@ TEST_F(poller_test, unregister_of_nothing_is_allowed) {
   spdk_poller_unregister(&none);
 }
 
-} // namespace
+}  // namespace

@@ -524,4 +524,4 @@ TEST_F(thread_test, spinlock_must_not_be_held_beyond_a_message) {
   EXPECT_DEATH(hold_lock_across_a_message(), "");
 }
 
-} // namespace
+}  // namespace

@@ -419,4 +419,4 @@ TEST_F(log_test, flags) {
   EXPECT_FALSE(spdk_log_get_flag("no_such_flag"));
 }
 
-} // namespace
+}  // namespace

@@ -106,8 +106,8 @@ inline ::asio::awaitable<void> spin_on_this_executor(
     poll_budget budget) {
   auto ex = co_await ::asio::this_coro::executor;
   auto yield = [ex] { return ::asio::post(ex, ::asio::use_awaitable); };
-  co_await spdk_io::detail::poll_spinning<::asio::awaitable<void>>(
-      std::move(state), yield, std::move(stop), budget);
+  co_await spdk_io::detail::poll_spinning<::asio::awaitable<void>>(std::move(state), yield,
+                                                                   std::move(stop), budget);
 }
 
 }  // namespace detail
@@ -130,7 +130,8 @@ inline ::asio::awaitable<void> poller_task(thread& t, idle::spin, std::stop_toke
 // poller_task() on an io_context, for a task that is kept in a handle:
 //   auto polling = sio::poller_task(thread, ctx, sio::idle::spin());
 template <class Idle = idle::backoff>
-result<running_poller_task<adapters::asio::executor>> poller_task(thread& t, ::asio::io_context& ctx,
+result<running_poller_task<adapters::asio::executor>> poller_task(thread& t,
+                                                                  ::asio::io_context& ctx,
                                                                   Idle policy = {},
                                                                   poll_budget budget = {}) {
   return poller_task(t, adapters::asio::executor(ctx), policy, budget);
@@ -183,8 +184,8 @@ struct async_state {
         state(std::move(op), deliver{this}) {}
 
   static void finish(async_state* self, value v) {
-    using allocator =
-        typename std::allocator_traits<::asio::associated_allocator_t<Handler>>::template rebind_alloc<async_state>;
+    using allocator = typename std::allocator_traits<
+        ::asio::associated_allocator_t<Handler>>::template rebind_alloc<async_state>;
     Handler handler = std::move(self->handler);
     auto work = std::move(self->work);
     allocator a(::asio::get_associated_allocator(handler));
@@ -197,8 +198,8 @@ struct async_state {
   }
 
   static void start(Op op, Handler h) {
-    using allocator =
-        typename std::allocator_traits<::asio::associated_allocator_t<Handler>>::template rebind_alloc<async_state>;
+    using allocator = typename std::allocator_traits<
+        ::asio::associated_allocator_t<Handler>>::template rebind_alloc<async_state>;
     allocator a(::asio::get_associated_allocator(h));
     async_state* self = std::allocator_traits<allocator>::allocate(a, 1);
     ::new (static_cast<void*>(self)) async_state(std::move(op), std::move(h));
@@ -223,7 +224,7 @@ auto async_start(Op op, Token&& token) {
       [](auto handler, Op started) {
         using handler_type = std::decay_t<decltype(handler)>;
         adapters::asio::detail::async_state<Op, handler_type>::start(std::move(started),
-                                                                    std::move(handler));
+                                                                     std::move(handler));
       },
       token, std::move(op));
 }

@@ -81,7 +81,8 @@ class [[nodiscard]] call_operation
       : call_base(std::move(target)), function_(std::forward<G>(f)) {}
   call_operation(call_operation&&) = default;
   ~call_operation() {
-    if (place_ != place::here) [[unlikely]] abandon(*this);
+    if (place_ != place::here) [[unlikely]]
+      abandon(*this);
   }
 
   bool begin() noexcept {

@@ -13,8 +13,8 @@
 #include "spdk/dif.h"
 #include "spdk/nvme_spec.h"
 
-#include "spdk/queue.h"
 #include <sys/uio.h>
+#include "spdk/queue.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -145,7 +145,7 @@ uint32_t spdk_env_get_last_core(void);
 /** UINT32_MAX after the last. */
 uint32_t spdk_env_get_next_core(uint32_t prev_core);
 
-#define SPDK_ENV_FOREACH_CORE(i)                                                                   \
+#define SPDK_ENV_FOREACH_CORE(i) \
   for (i = spdk_env_get_first_core(); i < UINT32_MAX; i = spdk_env_get_next_core(i))
 
 int32_t spdk_env_get_numa_id(uint32_t core);
@@ -154,7 +154,7 @@ int32_t spdk_env_get_last_numa_id(void);
 /** INT32_MAX after the last. */
 int32_t spdk_env_get_next_numa_id(int32_t prev_numa_id);
 
-#define SPDK_ENV_FOREACH_NUMA_ID(i)                                                                \
+#define SPDK_ENV_FOREACH_NUMA_ID(i) \
   for (i = spdk_env_get_first_numa_id(); i < INT32_MAX; i = spdk_env_get_next_numa_id(i))
 
 struct spdk_cpuset;

@@ -58,7 +58,7 @@ int spdk_fd_group_add_ext(struct spdk_fd_group* fgrp, int efd, spdk_fd_fn fn, vo
                           const char* name, struct spdk_event_handler_opts* opts);
 
 #define SPDK_FD_GROUP_ADD(fgrp, efd, fn, arg) spdk_fd_group_add(fgrp, efd, fn, arg, #fn)
-#define SPDK_FD_GROUP_ADD_EXT(fgrp, efd, fn, arg, opts)                                            \
+#define SPDK_FD_GROUP_ADD_EXT(fgrp, efd, fn, arg, opts) \
   spdk_fd_group_add_ext(fgrp, efd, fn, arg, #fn, opts)
 
 void spdk_fd_group_remove(struct spdk_fd_group* fgrp, int efd);

@@ -69,31 +69,31 @@ void spdk_log_dump(FILE* fp, const char* label, const void* buf, size_t len);
 #define SPDK_PRINTF(...) spdk_log(SPDK_LOG_NOTICE, NULL, -1, NULL, __VA_ARGS__)
 #define SPDK_INFOLOG(flag, ...) SPDK_FLAGGED_LOG_IMPL_(flag, SPDK_LOG_INFO, __VA_ARGS__)
 
-#define SPDK_FLAGGED_LOG_IMPL_(flag, level, ...)                                                   \
-  do {                                                                                             \
-    extern struct spdk_log_flag SPDK_LOG_##flag;                                                   \
-    if (SPDK_LOG_##flag.enabled) {                                                                 \
-      spdk_log(level, __FILE__, __LINE__, __func__, __VA_ARGS__);                                  \
-    }                                                                                              \
+#define SPDK_FLAGGED_LOG_IMPL_(flag, level, ...)                  \
+  do {                                                            \
+    extern struct spdk_log_flag SPDK_LOG_##flag;                  \
+    if (SPDK_LOG_##flag.enabled) {                                \
+      spdk_log(level, __FILE__, __LINE__, __func__, __VA_ARGS__); \
+    }                                                             \
   } while (0)
 
 #ifdef DEBUG
 #define SPDK_DEBUGLOG_FLAG_ENABLED(name) spdk_log_get_flag(name)
 #define SPDK_DEBUGLOG(flag, ...) SPDK_FLAGGED_LOG_IMPL_(flag, SPDK_LOG_DEBUG, __VA_ARGS__)
-#define SPDK_LOGDUMP(flag, label, buf, len)                                                        \
-  do {                                                                                             \
-    extern struct spdk_log_flag SPDK_LOG_##flag;                                                   \
-    if (SPDK_LOG_##flag.enabled) {                                                                 \
-      spdk_log_dump(stderr, (label), (buf), (len));                                                \
-    }                                                                                              \
+#define SPDK_LOGDUMP(flag, label, buf, len)         \
+  do {                                              \
+    extern struct spdk_log_flag SPDK_LOG_##flag;    \
+    if (SPDK_LOG_##flag.enabled) {                  \
+      spdk_log_dump(stderr, (label), (buf), (len)); \
+    }                                               \
   } while (0)
 #else
 #define SPDK_DEBUGLOG_FLAG_ENABLED(name) false
-#define SPDK_DEBUGLOG(...)                                                                         \
-  do {                                                                                             \
+#define SPDK_DEBUGLOG(...) \
+  do {                     \
   } while (0)
-#define SPDK_LOGDUMP(...)                                                                          \
-  do {                                                                                             \
+#define SPDK_LOGDUMP(...) \
+  do {                    \
   } while (0)
 #endif
 
@@ -107,10 +107,10 @@ struct spdk_log_flag {
 void spdk_log_register_flag(const char* name, struct spdk_log_flag* flag);
 
 /** Defines the flag SPDK_LOG_<flag> and registers it before main(). */
-#define SPDK_LOG_REGISTER_COMPONENT(flag)                                                          \
-  struct spdk_log_flag SPDK_LOG_##flag = {{NULL, NULL}, #flag, false};                             \
-  __attribute__((constructor)) static void register_flag_##flag(void) {                            \
-    spdk_log_register_flag(#flag, &SPDK_LOG_##flag);                                               \
+#define SPDK_LOG_REGISTER_COMPONENT(flag)                               \
+  struct spdk_log_flag SPDK_LOG_##flag = {{NULL, NULL}, #flag, false};  \
+  __attribute__((constructor)) static void register_flag_##flag(void) { \
+    spdk_log_register_flag(#flag, &SPDK_LOG_##flag);                    \
   }
 
 struct spdk_log_flag* spdk_log_get_first_flag(void);

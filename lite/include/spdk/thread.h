@@ -163,7 +163,7 @@ struct spdk_poller* spdk_poller_register(spdk_poller_fn fn, void* arg,
                                          uint64_t period_microseconds);
 struct spdk_poller* spdk_poller_register_named(spdk_poller_fn fn, void* arg,
                                                uint64_t period_microseconds, const char* name);
-#define SPDK_POLLER_REGISTER(fn, arg, period_microseconds)                                         \
+#define SPDK_POLLER_REGISTER(fn, arg, period_microseconds) \
   spdk_poller_register_named(fn, arg, period_microseconds, #fn)
 
 /** Sets `*ppoller` to NULL; the poller does not run any more, and is freed in a later poll. */
@@ -245,9 +245,9 @@ struct spdk_interrupt* spdk_interrupt_register_ext(int efd, spdk_interrupt_fn fn
 struct spdk_interrupt* spdk_interrupt_register_fd_group(struct spdk_fd_group* fgrp,
                                                         const char* name);
 #define SPDK_INTERRUPT_REGISTER(efd, fn, arg) spdk_interrupt_register(efd, fn, arg, #fn)
-#define SPDK_INTERRUPT_REGISTER_FOR_EVENTS(efd, events, fn, arg)                                   \
+#define SPDK_INTERRUPT_REGISTER_FOR_EVENTS(efd, events, fn, arg) \
   spdk_interrupt_register_for_events(efd, events, fn, arg, #fn)
-#define SPDK_INTERRUPT_REGISTER_EXT(efd, fn, arg, opts)                                            \
+#define SPDK_INTERRUPT_REGISTER_EXT(efd, fn, arg, opts) \
   spdk_interrupt_register_ext(efd, fn, arg, #fn, opts)
 
 void spdk_interrupt_unregister(struct spdk_interrupt** pintr);

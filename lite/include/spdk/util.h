@@ -31,7 +31,7 @@ extern "C" {
 
 /** `align` is a power of two; the result has the type of `val`. */
 #define SPDK_ALIGN_FLOOR(val, align) ((__typeof__(val))((val) & ~((__typeof__(val))((align) - 1))))
-#define SPDK_ALIGN_CEIL(val, align)                                                                \
+#define SPDK_ALIGN_CEIL(val, align) \
   SPDK_ALIGN_FLOOR(((val) + ((__typeof__(val))((align) - 1))), align)
 
 #define SPDK_BIT(n) (UINT64_C(1) << (n))
@@ -39,13 +39,13 @@ extern "C" {
 /** Whether a struct whose filled size is `(obj)->size`, or the optional third argument, reaches
  * as far as `field`. */
 #define SPDK_FIELD_VALID(obj, ...) SPDK_FIELD_VALID_IMPL_(obj, __VA_ARGS__, (obj)->size, 0)
-#define SPDK_FIELD_VALID_IMPL_(obj, field, filled, ...)                                            \
+#define SPDK_FIELD_VALID_IMPL_(obj, field, filled, ...) \
   ((filled) >= offsetof(__typeof__(*(obj)), field) + sizeof((obj)->field))
 /** `(obj)->field` where SPDK_FIELD_VALID() holds, else the default given. */
-#define SPDK_GET_FIELD(obj, field, ...)                                                            \
+#define SPDK_GET_FIELD(obj, field, ...) \
   SPDK_GET_FIELD_IMPL_(obj, field, __VA_ARGS__, (obj)->size, 0)
-#define SPDK_GET_FIELD_IMPL_(obj, field, defval, filled, ...)                                      \
-  (((filled) >= offsetof(__typeof__(*(obj)), field) + sizeof((obj)->field)) ? (obj)->field         \
+#define SPDK_GET_FIELD_IMPL_(obj, field, defval, filled, ...)                              \
+  (((filled) >= offsetof(__typeof__(*(obj)), field) + sizeof((obj)->field)) ? (obj)->field \
                                                                             : (defval))
 
 /** Floor of the binary logarithm; 0 for 0. */
@@ -83,11 +83,11 @@ void spdk_iov_memset(struct iovec* iovs, int iovcnt, int c);
 void spdk_copy_iovs_to_buf(void* buf, size_t buf_len, struct iovec* iovs, int iovcnt);
 void spdk_copy_buf_to_iovs(struct iovec* iovs, int iovcnt, void* buf, size_t buf_len);
 
-#define SPDK_IOV_ONE(piov, piovcnt, buf, buflen)                                                   \
-  do {                                                                                             \
-    (piov)->iov_base = (buf);                                                                      \
-    (piov)->iov_len = (buflen);                                                                    \
-    *(piovcnt) = 1;                                                                                \
+#define SPDK_IOV_ONE(piov, piovcnt, buf, buflen) \
+  do {                                           \
+    (piov)->iov_base = (buf);                    \
+    (piov)->iov_len = (buflen);                  \
+    *(piovcnt) = 1;                              \
   } while (0)
 
 /** Position in an iovec list for copying piece by piece. */

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Devices of every kind for tests that treat them alike, the files behind them, and contents.
+#pragma once
+
+#include "spdk_test.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <ostream>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace spdk_io_test {
+
+// A folder of this test's own, removed at its end.
+class temp_folder {
+ public:
+  temp_folder() {
+    auto pattern = (std::filesystem::temp_directory_path() / "spdk_io_test.XXXXXX").string();
+    if (!::mkdtemp(pattern.data())) throw std::runtime_error("mkdtemp failed for " + pattern);
+    path_ = pattern;
+  }
+  temp_folder(const temp_folder&) = delete;
+  temp_folder& operator=(const temp_folder&) = delete;
+  ~temp_folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+
+  std::string path(std::string_view name) const { return (path_ / name).string(); }
+
+  // Makes a file of that size, all zeroes, and gives its path.
+  std::string file(std::string_view name, std::uint64_t size) const {
+    const std::string p = path(name);
+    std::ofstream(p).close();
+    std::filesystem::resize_file(p, size);
+    return p;
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline std::vector<std::byte> content_of(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::vector<char> chars{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  std::vector<std::byte> out(chars.size());
+  std::ranges::transform(chars, out.begin(), [](char c) { return static_cast<std::byte>(c); });
+  return out;
+}
+
+enum class kind { malloc, null, uring, aio };
+
+inline std::string_view to_string(kind k) {
+  switch (k) {
+    case kind::malloc: return "malloc";
+    case kind::null: return "null";
+    case kind::uring: return "uring";
+    case kind::aio: return "aio";
+  }
+  return "?";
+}
+inline void PrintTo(kind k, std::ostream* out) { *out << to_string(k); }
+
+struct kind_name {
+  std::string operator()(const testing::TestParamInfo<kind>& info) const {
+    return std::string(to_string(info.param));
+  }
+};
+
+// Creates a device of that kind; files lie in `folder` under the device's name.
+inline void create_device(kind k, const temp_folder& folder, const std::string& name,
+                          std::uint64_t size = 1 << 20, std::uint32_t block_size = 512) {
+  switch (k) {
+    case kind::malloc:
+      must(run(sio::create_bdev(
+          sio::malloc_bdev{.name = name, .size = size, .block_size = block_size})));
+      return;
+    case kind::null:
+      must(run(
+          sio::create_bdev(sio::null_bdev{.name = name, .size = size, .block_size = block_size})));
+      return;
+    case kind::uring:
+      must(run(sio::create_bdev(sio::uring_bdev{
+          .name = name, .file = folder.file(name, size), .block_size = block_size})));
+      return;
+    case kind::aio:
+      must(run(sio::create_bdev(sio::aio_bdev{
+          .name = name, .file = folder.file(name, size), .block_size = block_size})));
+      return;
+  }
+}
+
+inline sio::bdev_desc open_device(kind k, const temp_folder& folder, const std::string& name,
+                                  std::uint64_t size = 1 << 20, std::uint32_t block_size = 512) {
+  create_device(k, folder, name, size, block_size);
+  return must(sio::bdev_desc::open(name));
+}
+
+// Starts the subsystems with `pool` bdev_ios in the process, and `cache` kept by each thread.
+inline sio::result<void> init_with_pool(unsigned pool, unsigned cache) {
+  return run(sio::init_subsystems(
+      R"({"subsystems":[{"subsystem":"bdev","config":[{"method":"bdev_set_options","params":)"
+      R"({"bdev_io_pool_size":)" +
+      std::to_string(pool) + R"(,"bdev_io_cache_size":)" + std::to_string(cache) + "}}]}]}"));
+}
+
+// Bytes that differ by position and by `seed`.
+inline std::byte pattern_byte(std::uint64_t seed, std::uint64_t at) {
+  return static_cast<std::byte>((seed * 131 + at * 7 + at / 251) & 0xff);
+}
+inline void fill_pattern(std::span<std::byte> into, std::uint64_t seed) {
+  for (std::size_t i = 0; i < into.size(); ++i) into[i] = pattern_byte(seed, i);
+}
+inline bool has_pattern(std::span<const std::byte> data, std::uint64_t seed) {
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    if (data[i] != pattern_byte(seed, i)) return false;
+  }
+  return true;
+}
+inline bool all_are(std::span<const std::byte> data, std::byte value) {
+  return std::ranges::all_of(data, [value](std::byte b) { return b == value; });
+}
+
+// Polls the first thread a fixed number of times: for "and nothing happens".
+inline void poll_times(int times) {
+  for (int i = 0; i < times; ++i) main_thread().poll();
+}
+
+template <class T>
+std::string message_of(const sio::result<T>& r) {
+  return r ? "success" : r.error().message();
+}
+
+}  // namespace spdk_io_test
