@@ -8,8 +8,16 @@
 #include <spdk/env.h>
 
 #include <bit>
+#include <limits>
 
 namespace spdk_io::inline SPDK_IO_ABI {
+namespace {
+
+// DPDK's arithmetic overflows near the end of the range, and then grants what cannot be.
+constexpr std::size_t most_bytes = std::numeric_limits<std::ptrdiff_t>::max();
+constexpr std::size_t most_alignment = std::size_t{1} << 30;
+
+}  // namespace
 
 result<dma_buffer> dma_buffer::make(std::size_t bytes, std::size_t alignment, int numa, bool zero) {
   auto refuse = [&](std::errc code, std::string_view why) {
@@ -26,8 +34,11 @@ result<dma_buffer> dma_buffer::make(std::size_t bytes, std::size_t alignment, in
     return refuse(std::errc::invalid_argument,
                   detail::concat("alignment ", alignment, " is not a power of two"));
   }
-  void* data = (zero ? spdk_zmalloc : spdk_malloc)(
-      bytes, alignment, nullptr, numa < 0 ? SPDK_ENV_NUMA_ID_ANY : numa, SPDK_MALLOC_DMA);
+  void* data = nullptr;
+  if (bytes <= most_bytes && alignment <= most_alignment) {
+    data = (zero ? spdk_zmalloc : spdk_malloc)(
+        bytes, alignment, nullptr, numa < 0 ? SPDK_ENV_NUMA_ID_ANY : numa, SPDK_MALLOC_DMA);
+  }
   if (!data) {
     return refuse(std::errc::not_enough_memory,
                   "out of DMA memory (env_options.memory_mib sets how much there is)");

@@ -138,17 +138,17 @@ result<env> env::start(const env_options& options) {
 
 env::~env() {
   if (!owner_) return;
-  if (auto left = detail::live_thread_names(); !left.empty()) {
+  const std::string left = detail::live_thread_names();
+  if (left.empty()) {
+    detail::subsystems_stopped();
+    spdk_thread_lib_fini();
+    spdk_env_fini();
+  } else {
     std::fprintf(stderr,
                  "spdk-io: env destroyed before thread%s; destroy threads first (declare env "
                  "before them). SPDK is left running.\n",
                  left.c_str());
-    current_phase = phase::ended;
-    return;
   }
-  detail::subsystems_stopped();
-  spdk_thread_lib_fini();
-  spdk_env_fini();
   current_phase = phase::ended;
 }
 

@@ -52,16 +52,30 @@ void call_base::arrived(message_node& message) noexcept {
   home_->ready.push_back(message);
 }
 
-void call_base::abandon(message_node& message) noexcept {
+void call_base::abandon(message_node& message, owned_coroutine& running) noexcept {
   if (!home_->on_own_os_thread()) {
     fatal(concat("a call to thread \"", target_->name,
                  "\" was destroyed on another OS thread than the caller's while under way"));
   }
+  if (place_ == place::away && target_->on_own_os_thread()) return withdraw(message, running);
   pump_until(
       *home_,
       [](const void* self) { return static_cast<const call_base*>(self)->place_ == place::back; },
       this, concat("a call to thread \"", target_->name, "\""));
   if (message.linked()) home_->ready.erase(message);
+}
+
+void call_base::withdraw(message_node& message, owned_coroutine& running) noexcept {
+  target_->deliver_messages();
+  home_->deliver_messages();
+  if (message.linked()) {
+    (stage_ == stage::sent ? target_->ready : home_->internal).erase(message);
+  } else if (running.empty()) {
+    fatal(concat("a call to thread \"", target_->name, "\" destroyed its own caller"));
+  }
+  running.reset();
+  place_ = place::here;
+  --home_->calls_out;
 }
 
 }  // namespace detail

@@ -46,6 +46,9 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   // The part that runs no user code: SPDK, deliveries, timers, the library's own continuations.
   std::size_t poll_without_user_code(std::uint32_t max_messages);
 
+  // Links what has come into the inbox.
+  void deliver_messages() noexcept;
+
   // Links a continuation of user code. Wakes the thread's poller task if that is asleep.
   void make_ready(ready_node& node) noexcept {
     ready.push_back(node);
@@ -96,7 +99,6 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   std::string poller_task_executor;  // for the message of a second one
 
  private:
-  void deliver_messages() noexcept;
   void expire_timers() noexcept;
   std::size_t run_internal() noexcept;
   std::size_t run_ready(std::size_t limit);

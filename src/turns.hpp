@@ -34,7 +34,7 @@ class turns {
     request& operator=(const request&) = delete;
     ~request() {
       if (waiting_ && linked()) of_.queue_.erase(*this);
-      if (granted_ && linked()) current_thread->ready.erase(*this);
+      if (granted_ && linked()) home_->ready.erase(*this);
       if (granted_) of_.pass_on();
     }
     bool begin() noexcept {
@@ -42,6 +42,7 @@ class turns {
         granted_ = true;
         return false;
       }
+      home_ = current_thread;
       waiting_ = true;
       of_.queue_.push_back(*this);
       return true;
@@ -54,6 +55,7 @@ class turns {
    private:
     friend class turns;
     turns& of_;
+    thread_state* home_ = nullptr;
     bool waiting_ = false;
     bool granted_ = false;
   };
@@ -69,7 +71,7 @@ class turns {
     auto& next = static_cast<request&>(queue_.pop_front());
     next.waiting_ = false;
     next.granted_ = true;
-    current_thread->make_ready(next);
+    next.home_->make_ready(next);
   }
 
   bool taken_ = false;

@@ -38,69 +38,68 @@ class join_counter {
   std::coroutine_handle<> parent_;
 };
 
-// Parts are destroyed with it, finished or not; declared after the outcomes that they fill.
-template <class Outcomes, class Parts>
-class when_all_awaiter {
+// Movable until it is awaited. Parts are destroyed with it, finished or not; declared after the
+// outcomes that they fill.
+template <class... A>
+class when_all_tuple {
  public:
-  explicit when_all_awaiter(std::size_t count) : counter_(count) {}
-  when_all_awaiter(const when_all_awaiter&) = delete;
-  when_all_awaiter& operator=(const when_all_awaiter&) = delete;
+  explicit when_all_tuple(A&&... what) : what_(std::forward<A>(what)...) {}
 
   bool await_ready() const noexcept { return false; }
   bool await_suspend(std::coroutine_handle<> parent) {
-    for (auto& part : parts) part.start(join_counter::part_ended, &counter_);
+    make_parts(std::index_sequence_for<A...>());
+    for (auto& part : parts_) part.start(join_counter::part_ended, &counter_);
     return counter_.wait(parent);
   }
-
-  Outcomes outcomes;
-  Parts parts;
-
- private:
-  join_counter counter_;
-};
-
-template <class... A>
-class when_all_tuple : public when_all_awaiter<std::tuple<outcome<await_result_t<A>>...>,
-                                               std::array<owned_coroutine, sizeof...(A)>> {
- public:
-  explicit when_all_tuple(A&&... what)
-      : when_all_tuple(std::index_sequence_for<A...>(), std::forward<A>(what)...) {}
-
   auto await_resume() {
     return std::apply(
         [](auto&... each) {
           // Braces: taken from left to right, so the first exception in order is rethrown.
           return std::tuple<regular_t<await_result_t<A>>...>{each.take_regular()...};
         },
-        this->outcomes);
+        outcomes_);
   }
 
  private:
   template <std::size_t... I>
-  when_all_tuple(std::index_sequence<I...>, A&&... what)
-      : when_all_tuple::when_all_awaiter(sizeof...(A)) {
-    ((this->parts[I] = run_into<A>(std::forward<A>(what), std::get<I>(this->outcomes))), ...);
+  void make_parts(std::index_sequence<I...>) {
+    ((parts_[I] = run_into<A>(std::forward<A>(std::get<I>(what_)), std::get<I>(outcomes_))), ...);
   }
+
+  std::tuple<A...> what_;
+  std::tuple<outcome<await_result_t<A>>...> outcomes_;
+  std::array<owned_coroutine, sizeof...(A)> parts_;
+  join_counter counter_{sizeof...(A)};
 };
 
 template <class A>
-class when_all_range : public when_all_awaiter<std::vector<outcome<await_result_t<A>>>,
-                                               std::vector<owned_coroutine>> {
+class when_all_range {
  public:
-  explicit when_all_range(std::vector<A>&& all) : when_all_range::when_all_awaiter(all.size()) {
-    this->outcomes.resize(all.size());
-    this->parts.reserve(all.size());
-    for (std::size_t i = 0; i < all.size(); ++i) {
-      this->parts.push_back(run_into<A>(std::move(all[i]), this->outcomes[i]));
-    }
-  }
+  explicit when_all_range(std::vector<A>&& all) noexcept : what_(std::move(all)) {}
 
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<> parent) {
+    outcomes_.resize(what_.size());
+    parts_.reserve(what_.size());
+    for (std::size_t i = 0; i < what_.size(); ++i) {
+      parts_.push_back(run_into<A>(std::move(what_[i]), outcomes_[i]));
+    }
+    counter_ = join_counter(parts_.size());
+    for (auto& part : parts_) part.start(join_counter::part_ended, &counter_);
+    return counter_.wait(parent);
+  }
   auto await_resume() {
     std::vector<regular_t<await_result_t<A>>> values;
-    values.reserve(this->outcomes.size());
-    for (auto& each : this->outcomes) values.push_back(each.take_regular());
+    values.reserve(outcomes_.size());
+    for (auto& each : outcomes_) values.push_back(each.take_regular());
     return values;
   }
+
+ private:
+  std::vector<A> what_;
+  std::vector<outcome<await_result_t<A>>> outcomes_;
+  std::vector<owned_coroutine> parts_;
+  join_counter counter_{0};
 };
 
 }  // namespace detail

@@ -20,9 +20,14 @@ class gate {
   gate(const gate&) = delete;
   gate& operator=(const gate&) = delete;
 
-  bool await_ready() const noexcept { return open_; }
-  void await_suspend(std::coroutine_handle<> h) { waiting_.push_back(h); }
-  void await_resume() const noexcept {}
+  // Not its own awaiter: GCC 12 copies one that a lambda has captured.
+  struct awaiter {
+    gate& at;
+    bool await_ready() const noexcept { return at.open_; }
+    void await_suspend(std::coroutine_handle<> h) const { at.waiting_.push_back(h); }
+    void await_resume() const noexcept {}
+  };
+  awaiter operator co_await() & noexcept { return {*this}; }
 
   void open() {
     open_ = true;

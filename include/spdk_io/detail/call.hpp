@@ -3,9 +3,9 @@
 #pragma once
 
 #include <spdk_io/awaitable.hpp>
-#include <spdk_io/detail/detached.hpp>
 #include <spdk_io/detail/fatal.hpp>
 #include <spdk_io/detail/operation.hpp>
+#include <spdk_io/detail/root.hpp>
 #include <spdk_io/error.hpp>
 
 #include <coroutine>
@@ -50,6 +50,9 @@ class call_base {
 
  protected:
   enum class place : std::uint8_t { here, away, back };
+  // While it is away: written by whoever has the message, read only where that is the caller's
+  // own OS thread.
+  enum class stage : std::uint8_t { sent, running, homeward };
 
   // Sends `message` off; false, with error() set, if it cannot go.
   bool depart(message_node& message) noexcept;
@@ -57,8 +60,10 @@ class call_base {
   void come_home(message_node& message) noexcept;
   // At home, without user code: makes the caller ready.
   void arrived(message_node& message) noexcept;
-  // The caller's frame dies: waits for the call to come home.
-  void abandon(message_node& message) noexcept;
+  // The caller's frame dies: waits for the call to come home. One to a thread of the same OS
+  // thread could never come, since no user code runs meanwhile: that one is withdrawn, and
+  // `running` destroyed if it has begun.
+  void abandon(message_node& message, owned_coroutine& running) noexcept;
 
   ~call_base() = default;
 
@@ -66,6 +71,10 @@ class call_base {
   thread_state* home_ = nullptr;
   error error_;
   place place_ = place::here;
+  stage stage_ = stage::sent;
+
+ private:
+  void withdraw(message_node& message, owned_coroutine& running) noexcept;
 };
 
 template <class F>
@@ -82,7 +91,7 @@ class [[nodiscard]] call_operation
   call_operation(call_operation&&) = default;
   ~call_operation() {
     if (place_ != place::here) [[unlikely]]
-      abandon(*this);
+      abandon(*this, running_);
   }
 
   bool begin() noexcept {
@@ -104,8 +113,10 @@ class [[nodiscard]] call_operation
  private:
   static void run_there(ready_node& node) {
     auto& self = static_cast<call_operation&>(node);
+    self.stage_ = stage::running;
     if constexpr (traits::is_async) {
-      run_async(self);
+      self.running_ = run_async(self);
+      self.running_.start(async_ended, &self);
     } else {
       try {
         if constexpr (std::is_void_v<typename traits::returned>) {
@@ -121,7 +132,7 @@ class [[nodiscard]] call_operation
     }
   }
 
-  static detached run_async(call_operation& self) {
+  static owned_coroutine run_async(call_operation& self) {
     try {
       if constexpr (std::is_void_v<typename traits::value>) {
         co_await std::invoke(self.function_);
@@ -132,10 +143,12 @@ class [[nodiscard]] call_operation
     } catch (...) {
       self.exception_ = std::current_exception();
     }
-    self.go_home();
   }
 
+  static void async_ended(void* self) { static_cast<call_operation*>(self)->go_home(); }
+
   void go_home() noexcept {
+    stage_ = stage::homeward;
     this->run = run_home;
     this->internal = true;
     come_home(*this);
@@ -150,6 +163,7 @@ class [[nodiscard]] call_operation
   F function_;
   std::optional<wrapped> result_;
   std::exception_ptr exception_;
+  owned_coroutine running_;
   ready_node::run_function resume_ = nullptr;
 };
 

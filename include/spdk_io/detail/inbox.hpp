@@ -48,8 +48,12 @@ class inbox {
   bool empty() const noexcept { return head_.load(std::memory_order_relaxed) == nullptr; }
   bool empty_seq_cst() const noexcept { return head_.load(std::memory_order_seq_cst) == nullptr; }
 
-  // Takes what has arrived, oldest first, linked through next_message. The owner only.
-  message_node* take() noexcept { return reverse(head_.exchange(nullptr)); }
+  // Takes what has arrived, oldest first, linked through next_message. The owner only. One that
+  // was closed stays so.
+  message_node* take() noexcept {
+    if (head_.load(std::memory_order_relaxed) == closed()) return nullptr;
+    return reverse(head_.exchange(nullptr));
+  }
 
   // The same, and every later push() fails.
   message_node* close() noexcept { return reverse(head_.exchange(closed())); }

@@ -87,6 +87,7 @@ class owned_coroutine {
     handle_.promise().argument = argument;
     handle_.resume();
   }
+  bool empty() const noexcept { return !handle_; }
   bool done() const noexcept { return handle_.done(); }
   void reset() noexcept {
     if (handle_) std::exchange(handle_, nullptr).destroy();
