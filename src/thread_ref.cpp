@@ -5,6 +5,8 @@
 #include "concat.hpp"
 #include "thread_state.hpp"
 
+#include <spdk_io/detail/fatal.hpp>
+
 namespace spdk_io::inline SPDK_IO_ABI {
 
 std::string_view thread_ref::name() const noexcept { return state_->name; }
@@ -43,8 +45,12 @@ bool call_base::depart(message_node& message) noexcept {
   return false;
 }
 
-// The caller's thread cannot have ended: it drains until its calls are back.
-void call_base::come_home(message_node& message) noexcept { home_->deliver(message); }
+// The caller's thread cannot have ended: it drains until its calls are back. It may end as soon
+// as this one has arrived, though, while deliver() still looks whether it sleeps: so it is kept.
+void call_base::come_home(message_node& message) noexcept {
+  auto home = home_->shared_from_this();
+  home->deliver(message);
+}
 
 void call_base::arrived(message_node& message) noexcept {
   place_ = place::back;
@@ -58,6 +64,22 @@ void call_base::abandon(message_node& message, owned_coroutine& running) noexcep
                  "\" was destroyed on another OS thread than the caller's while under way"));
   }
   if (place_ == place::away && target_->on_own_os_thread()) return withdraw(message, running);
+  if (target_->on_own_os_thread() && place_ == place::away) {
+    // Nobody else would run it there. Not begun yet: it need not run at all.
+    target_->deliver_messages();
+    if (message.linked() && !message.internal) {
+      target_->ready.erase(message);
+      --home_->calls_out;
+      return;
+    }
+    try {
+      while (place_ == place::away && !message.internal) {
+        target_->poll(0);
+      }
+    } catch (...) {
+      fatal_exception(concat("thread \"", target_->name, '"'));
+    }
+  }
   pump_until(
       *home_,
       [](const void* self) { return static_cast<const call_base*>(self)->place_ == place::back; },

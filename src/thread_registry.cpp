@@ -51,6 +51,13 @@ void poll_local_threads() noexcept {
   }
 }
 
+void turn_other_local_threads(const thread_state& except) {
+  for (std::size_t i = 0; i < local_threads.size(); ++i) {
+    thread_state& each = *local_threads[i];
+    if (&each != &except && !each.inside_spdk()) each.poll(0);
+  }
+}
+
 std::string live_thread_names() {
   std::lock_guard lock(names_mutex);
   std::string out;

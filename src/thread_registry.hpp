@@ -25,6 +25,9 @@ bool is_live(const thread_state* state) noexcept;
 // Polls every thread of this OS thread that is not being polled already; no user code.
 void poll_local_threads() noexcept;
 
+// The same for all but `except`, user code included: calls from `except` to them can come back.
+void turn_other_local_threads(const thread_state& except);
+
 // The names of the process's threads, each quoted after a space; empty if there are none.
 std::string live_thread_names();
 

@@ -8,6 +8,7 @@
 #include "thread_registry.hpp"
 
 #include <spdk_io/detail/fatal.hpp>
+#include <spdk_io/detail/root.hpp>
 
 #include <spdk/env.h>
 #include <spdk/thread.h>
@@ -49,6 +50,11 @@ class acting_for {
 };
 
 }  // namespace
+
+void start_as(thread_state& t, owned_coroutine& root) {
+  acting_for it(t);
+  root.start();
+}
 
 thread_state::thread_state(spdk_thread* thread, std::string_view label)
     : native(thread), name(label), id(spdk_thread_get_id(thread)), os_thread(this_os_thread()) {}
@@ -193,6 +199,10 @@ void thread_state::shut_down() noexcept {
     cancel_timers();
     drain_user_code();
     give_back();
+    // What another thread sent meanwhile was accepted, so it is run to its end as well.
+    do {
+      drain_user_code();
+    } while (!messages.close_if_empty());
     exit_native();
   }
 }
@@ -217,8 +227,9 @@ void thread_state::drain_user_code() noexcept {
   bool warned = false;
   while (!drained()) {
     try {
-      poll_local_threads();
+      poll_without_user_code(0);
       if (!ready.empty()) run_ready(ready.size());
+      turn_other_local_threads(*this);
     } catch (...) {
       fatal_exception(concat("a continuation that ran while thread \"", name, "\" ended"));
     }
@@ -252,18 +263,6 @@ void thread_state::give_back() noexcept {
 }
 
 void thread_state::exit_native() noexcept {
-  message_node* late = messages.close();
-  while (late) {
-    message_node* next = late->next_message;
-    (late->internal ? internal : ready).push_back(*late);
-    late = next;
-  }
-  try {
-    run_internal();
-    run_ready(ready.size());
-  } catch (...) {
-    fatal_exception(concat("a message that ran while thread \"", name, "\" ended"));
-  }
   spdk_set_thread(native);
   spdk_thread_exit(native);
   pump_until(

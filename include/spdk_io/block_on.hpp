@@ -20,7 +20,7 @@ template <awaitable A>
 std::remove_cvref_t<await_result_t<A>> block_on(thread& t, A&& what) {
   detail::outcome<std::remove_cvref_t<await_result_t<A>>> outcome;
   auto root = detail::run_into<A&&>(std::forward<A>(what), outcome);
-  root.start();
+  detail::start_as(t.state(), root);
   while (!root.done()) t.poll();
   return outcome.take();
 }

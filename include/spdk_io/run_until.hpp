@@ -45,7 +45,7 @@ std::remove_cvref_t<await_result_t<A>> run_until(E ex, thread& t, A&& app, Idle 
   bool stopped = false;
   {
     auto root = detail::run_into<A&&>(std::forward<A>(app), outcome);
-    root.start();
+    detail::start_as(t.state(), root);
     while (!root.done() && !stopped) stopped = !ex.run_one();
     stopped = !root.done();
   }

@@ -57,15 +57,17 @@ class pending {
 template <detail::operation Op, std::invocable<typename Op::value_type> F>
 void start(Op op, F callback) {
   struct owned {
+    // Owns the state that it is kept in, so that this is freed too where the result is an
+    // exception and nobody is called.
     struct forward {
-      owned* self;
       F callback;
+      std::unique_ptr<owned> self;
       void operator()(typename Op::value_type value) {
-        delete std::exchange(self, nullptr);
+        self = nullptr;
         std::invoke(callback, std::move(value));
       }
     };
-    owned(Op o, F f) : state(std::move(o), forward{this, std::move(f)}) {}
+    owned(Op o, F f) : state(std::move(o), forward{std::move(f), std::unique_ptr<owned>(this)}) {}
     pending<Op, forward> state;
   };
   (new owned(std::move(op), std::move(callback)))->state.start();

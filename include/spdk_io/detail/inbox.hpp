@@ -55,8 +55,11 @@ class inbox {
     return reverse(head_.exchange(nullptr));
   }
 
-  // The same, and every later push() fails.
-  message_node* close() noexcept { return reverse(head_.exchange(closed())); }
+  // If there is nothing in it, every later push() fails. The owner only.
+  bool close_if_empty() noexcept {
+    message_node* nothing = nullptr;
+    return head_.compare_exchange_strong(nothing, closed());
+  }
 
  private:
   static message_node* closed() noexcept;

@@ -97,6 +97,12 @@ class owned_coroutine {
   std::coroutine_handle<promise_type> handle_;
 };
 
+class thread_state;
+
+// Starts `root` with this OS thread acting for `t`, as it does inside t's poll(); so what it does
+// before its first suspension belongs to `t` as well.
+void start_as(thread_state& t, owned_coroutine& root);
+
 // Awaits `what` and puts what comes out into `into`, which outlives the coroutine.
 template <class A, class T>
 owned_coroutine run_into(A what, outcome<T>& into) {

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The ready list: order, and taking out what waits in the middle of a run.
+#include <spdk_io/detail/ready_list.hpp>
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace sio = spdk_io;
+using sio::detail::ready_list;
+using sio::detail::ready_node;
+
+namespace {
+
+struct entry : ready_node {
+  explicit entry(int i) : number(i) {}
+  int number;
+};
+
+std::vector<int> numbers(ready_list& list) {
+  std::vector<int> out;
+  while (!list.empty())
+    out.push_back(static_cast<entry&>(list.pop_front()).number);
+  return out;
+}
+
+TEST(ready_list, is_first_in_first_out) {
+  ready_list list;
+  EXPECT_TRUE(list.empty());
+  entry a(1), b(2), c(3);
+  for (auto* each : {&a, &b, &c})
+    list.push_back(*each);
+  EXPECT_EQ(list.size(), 3u);
+  EXPECT_EQ(&list.front(), &a);
+  EXPECT_EQ(numbers(list), (std::vector{1, 2, 3}));
+  EXPECT_EQ(list.size(), 0u);
+}
+
+TEST(ready_list, pushes_to_the_front) {
+  ready_list list;
+  entry a(1), b(2);
+  list.push_back(a);
+  list.push_front(b);
+  EXPECT_EQ(numbers(list), (std::vector{2, 1}));
+}
+
+TEST(ready_list, knows_what_is_linked) {
+  ready_list list;
+  entry a(1);
+  EXPECT_FALSE(a.linked());
+  list.push_back(a);
+  EXPECT_TRUE(a.linked());
+  list.pop_front();
+  EXPECT_FALSE(a.linked());
+  list.push_back(a);  // again
+  list.erase(a);
+  EXPECT_FALSE(a.linked());
+  EXPECT_TRUE(list.empty());
+}
+
+TEST(ready_list, gives_up_any_entry) {
+  for (int victim = 0; victim < 3; ++victim) {
+    ready_list list;
+    std::vector<std::unique_ptr<entry>> entries;
+    for (int i = 0; i < 3; ++i)
+      list.push_back(*entries.emplace_back(std::make_unique<entry>(i)));
+    list.erase(*entries[static_cast<std::size_t>(victim)]);
+    entries[static_cast<std::size_t>(victim)] = nullptr;
+    EXPECT_EQ(list.size(), 2u);
+    std::vector<int> rest = {0, 1, 2};
+    rest.erase(rest.begin() + victim);
+    EXPECT_EQ(numbers(list), rest);
+  }
+}
+
+TEST(ready_list, an_entry_that_runs_may_destroy_the_next) {
+  static ready_list list;
+  static std::unique_ptr<entry> next;
+  static int ran;
+  auto run_and_destroy_next = [](ready_node&) {
+    ++ran;
+    list.erase(*next);
+    next = nullptr;
+  };
+  auto count = [](ready_node&) { ++ran; };
+  ran = 0;
+  entry first(0), last(2);
+  next = std::make_unique<entry>(1);
+  first.run = run_and_destroy_next;
+  next->run = last.run = count;
+  for (auto* each : {&first, next.get(), &last})
+    list.push_back(*each);
+  while (!list.empty()) {
+    ready_node& node = list.pop_front();
+    node.run(node);
+  }
+  EXPECT_EQ(ran, 2);
+}
+
+TEST(ready_list, a_moved_entry_keeps_its_function_and_is_unlinked) {
+  entry a(1);
+  a.run = [](ready_node&) {};
+  entry b = std::move(a);
+  EXPECT_EQ(b.run, a.run);
+  EXPECT_FALSE(a.linked());
+  EXPECT_FALSE(b.linked());
+}
+
+}  // namespace
