@@ -57,6 +57,7 @@ result<bdev_desc> bdev_desc::open(std::string_view name, access mode) {
     return refuse(std::errc{-rc}, why_not(rc));
   }
   state->bdev = spdk_bdev_desc_get_bdev(state->native);
+  state->block_size = spdk_bdev_get_block_size(state->bdev);
   state->writable = write;
   state->opened();
   here->opened.push_back(state);

@@ -90,6 +90,11 @@ void desc_state::close() noexcept {
   if (channels_.empty()) owner->deliver(close_);
 }
 
+bool desc_state::closing() noexcept {
+  std::lock_guard lock(mutex_);
+  return closing_;
+}
+
 void desc_state::retire(channel_state& channel) noexcept {
   std::lock_guard lock(mutex_);
   retire_locked(channel);
@@ -103,9 +108,14 @@ void desc_state::retire_locked(channel_state& channel) noexcept {
 }
 
 void desc_state::channel_gone(channel_state& channel) noexcept {
-  std::lock_guard lock(mutex_);
-  std::erase(channels_, &channel);
-  if (closing_ && channels_.empty()) owner->deliver(close_);
+  // Kept meanwhile: once the owner has the message, it may close and free this on its OS thread.
+  references_.fetch_add(1, std::memory_order_relaxed);
+  {
+    std::lock_guard lock(mutex_);
+    std::erase(channels_, &channel);
+    if (closing_ && channels_.empty()) owner->deliver(close_);
+  }
+  unreference();
 }
 
 void desc_state::on_close(ready_node& node) {

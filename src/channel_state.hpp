@@ -86,12 +86,14 @@ struct desc_state {
   // Asks all channels to retire, then closes. Any thread; more than once is harmless.
   void close() noexcept;
   void retire(channel_state& channel) noexcept;  // the same for one channel
+  bool closing() noexcept;                       // closed, or on the way
   bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
 
   spdk_bdev_desc* native = nullptr;
   spdk_bdev* bdev = nullptr;
   const std::shared_ptr<thread_state> owner;
-  const std::uint32_t name;  // interned
+  const std::uint32_t name;      // interned
+  std::uint32_t block_size = 1;  // bytes
   bool writable = false;
   std::atomic<bool> removed{false};  // the device is going
 

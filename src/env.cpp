@@ -7,6 +7,7 @@
 #include "log_capture.hpp"
 #include "thread_registry.hpp"
 
+#include <spdk/cpuset.h>
 #include <spdk/env.h>
 #include <spdk/thread.h>
 #include <spdk/version.h>
@@ -16,6 +17,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <memory>
 
 namespace spdk_io::inline SPDK_IO_ABI {
 namespace {
@@ -62,7 +64,22 @@ std::string join(const std::vector<std::string>& arguments) {
   return out;
 }
 
+// SPDK writes straight to stderr about a mask that it cannot parse.
+result<void> check_core_mask(const std::string& mask) {
+  if (mask.empty() || mask.front() == '-') return {};  // '-': options of the EAL's own
+  detail::log_capture quiet;
+  std::unique_ptr<spdk_cpuset, decltype(&spdk_cpuset_free)> set(spdk_cpuset_alloc(),
+                                                                spdk_cpuset_free);
+  if (set && spdk_cpuset_parse(set.get(), mask.c_str()) == 0 && spdk_cpuset_count(set.get()) > 0) {
+    return {};
+  }
+  return refuse(std::errc::invalid_argument, detail::concat("core_mask \"", mask,
+                                                            "\" names no cores; use a mask in hex "
+                                                            "(\"0x3\") or a list (\"[0-1]\")"));
+}
+
 result<void> start_environment(const env_options& o) {
+  if (auto ok = check_core_mask(o.core_mask); !ok) return ok;
   std::string extra = join(o.extra_args);
   spdk_env_opts opts = {};
   opts.opts_size = sizeof(opts);

@@ -20,6 +20,16 @@ using detail::channel_state;
 using detail::current_thread;
 using detail::thread_state;
 
+namespace {
+
+// For messages. A range may be so far out that its bytes have no number.
+std::uint64_t in_bytes(std::uint64_t blocks, std::uint32_t block) noexcept {
+  constexpr auto most = std::numeric_limits<std::uint64_t>::max();
+  return blocks > most / block ? most : blocks * block;
+}
+
+}  // namespace
+
 bool io_operation::begin() noexcept {
   if (by_desc_ && !use_channel_of_this_thread()) [[unlikely]]
     return false;
@@ -71,9 +81,13 @@ bool io_operation::refuse() noexcept {
     return refuse(std::errc::operation_not_permitted, fault::no_thread);
   }
   if (channel().accepts.load(std::memory_order_relaxed) == nullptr) {
-    return here->phase == detail::thread_phase::running
+    if (here->phase != detail::thread_phase::running) {
+      return refuse(std::errc::operation_canceled, fault::thread_exiting);
+    }
+    // Either the descriptor is closed, or only the thread of this channel has ended.
+    return channel().desc->closing()
                ? refuse(std::errc::no_such_device, fault::device_closed)
-               : refuse(std::errc::operation_canceled, fault::thread_exiting);
+               : refuse(std::errc::operation_not_permitted, fault::wrong_thread);
   }
   detail::misuse(
       "I/O started on a channel of another thread: take one with bdev_desc::channel() "
@@ -85,14 +99,14 @@ bool io_operation::refuse(std::errc code, fault why) noexcept {
   state_ = state::done;
   code_ = static_cast<int>(code);
   why_ = why;
-  std::uint32_t block = 1;
-  if (target_ && by_desc_) device_ = static_cast<detail::desc_state*>(target_)->name;
-  if (target_ && !by_desc_) {
-    device_ = channel().name;
-    if (unit_ == unit::blocks) block = channel().block_size;
+  if (!target_) return false;
+  const detail::desc_state& desc =
+      by_desc_ ? *static_cast<detail::desc_state*>(target_) : *channel().desc;
+  device_ = desc.name;
+  if (unit_ == unit::blocks) {
+    offset_ = in_bytes(offset_, desc.block_size);
+    length_ = in_bytes(length_, desc.block_size);
   }
-  offset_ *= block;
-  length_ *= block;
   return false;
 }
 
@@ -118,7 +132,7 @@ bool io_operation::check_vector() noexcept {
   if (unit_ == unit::blocks) {
     const std::uint32_t block = channel().block_size;
     if (total % block != 0) {
-      offset_ *= block;
+      offset_ = in_bytes(offset_, block);
       unit_ = unit::bytes;
       block_size_ = block;
       return refuse_invalid(fault::misaligned_length);
@@ -220,7 +234,7 @@ void io_operation::describe_failure(int code) noexcept {
   const channel_state& ch = channel();
   code_ = code;
   device_ = ch.name;
-  const std::uint64_t block = ch.block_size;
+  const std::uint32_t block = ch.block_size;
   const std::uint64_t blocks = spdk_bdev_get_num_blocks(ch.bdev);
   const bool bytes = unit_ == unit::bytes;
   if (code == EBADF) why_ = fault::read_only;
@@ -238,8 +252,8 @@ void io_operation::describe_failure(int code) noexcept {
     }
   }
   if (!bytes) {
-    offset_ *= block;
-    length_ *= block;
+    offset_ = in_bytes(offset_, block);
+    length_ = in_bytes(length_, block);
   }
   device_size_ = blocks * block;
   block_size_ = block;
@@ -257,15 +271,25 @@ error io_operation::make_error() const noexcept {
                          .block_size = static_cast<std::uint32_t>(block_size_)});
 }
 
+// What it is, while it has not ended. (Once it is ready, its channel may be gone.)
+std::string io_operation::description() const {
+  const channel_state* ch = state_ == state::ready ? nullptr : &channel();
+  const std::uint32_t scale = ch && unit_ == unit::blocks ? ch->block_size : 1;
+  return error(error::io{.code = std::errc::operation_in_progress,
+                         .what = kind_,
+                         .device = ch ? ch->name : 0,
+                         .offset = in_bytes(offset_, scale),
+                         .length = in_bytes(length_, scale)})
+      .message();
+}
+
 // Its coroutine is being destroyed. Runs no user code and leaves nothing that SPDK could touch.
 void io_operation::abandon() noexcept {
   thread_state& home =
       state_ == state::ready ? *static_cast<thread_state*>(target_) : *channel().home;
   if (!home.on_own_os_thread()) {
-    code_ = ECANCELED;
-    detail::fatal(
-        "destroyed on another OS thread than its own while in flight: " + make_error().message() +
-        "; destroy coroutines on the thread whose operations they await");
+    detail::fatal("destroyed on another OS thread than its own while in flight: " + description() +
+                  "; destroy coroutines on the thread whose operations they await");
   }
   if (state_ == state::waiting) {
     home.waiting.erase(*this);
@@ -277,15 +301,11 @@ void io_operation::abandon() noexcept {
 }
 
 void io_operation::wait_until_ready() noexcept {
-  error what(error::io{.code = std::errc::operation_in_progress,
-                       .what = kind_,
-                       .device = channel().name,
-                       .offset = offset_,
-                       .length = length_});
+  const std::string what = description();
   detail::pump_until(
       *channel().home,
       [](const void* op) { return static_cast<const io_operation*>(op)->state_ == state::ready; },
-      this, what.message());
+      this, what);
 }
 
 }  // namespace spdk_io::inline SPDK_IO_ABI

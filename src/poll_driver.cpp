@@ -107,8 +107,10 @@ nanoseconds poll_driver::may_sleep() noexcept {
     if (state_->timers.next_due() <= now) return never;
     most = std::min(most, from_ticks(state_->timers.next_due() - now));
   }
-  if (std::uint64_t ticks = spdk_thread_next_poller_expiration(state_->native); ticks != 0) {
-    most = std::min(most, from_ticks(ticks));
+  // Despite SPDK's documentation this is the time, not how long until then.
+  if (std::uint64_t due = spdk_thread_next_poller_expiration(state_->native); due != 0) {
+    if (due <= now) return never;
+    most = std::min(most, from_ticks(due - now));
   }
   return most;
 }
@@ -120,7 +122,10 @@ void poll_driver::announce_sleep() noexcept {
 bool poll_driver::last_look() {
   std::size_t done = state_->poll(0);
   note_work(done);
-  if (done != 0 || !attached_ || !thread_alive() || !state_->messages.empty_seq_cst()) return false;
+  if (done != 0 || !attached_ || !thread_alive() || !state_->messages.empty_seq_cst() ||
+      !state_->returns.empty_seq_cst()) {
+    return false;
+  }
   next_sleep_ = std::min(next_sleep_ * 2, policy_.max_sleep);
   return state_->asleep.load(std::memory_order_seq_cst);
 }

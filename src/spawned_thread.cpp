@@ -27,9 +27,10 @@ void serve(thread& t, main_function& main, std::stop_token stop) {
   // The callback runs on the thread that requests the stop; it wakes this one, which may sleep.
   std::stop_callback wake(stop, [&loop] { loop.post([] {}); });
   root.start();
-  while (!(outcome.done() && stop.stop_requested())) {
-    loop.run_one();
+  for (;;) {
     if (outcome.exception()) std::rethrow_exception(outcome.exception());
+    if (outcome.done() && stop.stop_requested()) break;
+    loop.run_one();
   }
   polling.stop();
   detail::drain(t);

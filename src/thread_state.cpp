@@ -49,6 +49,14 @@ class acting_for {
   spdk_thread* native_before_;
 };
 
+void link_to(ready_list& list, message_node* node) noexcept {
+  while (node) {
+    message_node* next = node->next_message;
+    list.push_back(*node);
+    node = next;
+  }
+}
+
 }  // namespace
 
 void start_as(thread_state& t, owned_coroutine& root) {
@@ -106,7 +114,7 @@ std::size_t thread_state::poll_without_user_code(std::uint32_t max_messages) {
   std::size_t done = rc > 0 ? 1 : 0;
   if (!adopted.empty()) [[unlikely]]
     poll_adopted(max_messages);
-  if (!messages.empty()) deliver_messages();
+  if (!messages.empty() || !returns.empty()) deliver_messages();
   if (!timers.empty()) expire_timers();
   waiting.poll();
   if (!internal.empty()) [[unlikely]]
@@ -115,12 +123,8 @@ std::size_t thread_state::poll_without_user_code(std::uint32_t max_messages) {
 }
 
 void thread_state::deliver_messages() noexcept {
-  message_node* node = messages.take();
-  while (node) {
-    message_node* next = node->next_message;
-    (node->internal ? internal : ready).push_back(*node);
-    node = next;
-  }
+  link_to(ready, messages.take());
+  link_to(internal, returns.take());
 }
 
 void thread_state::expire_timers() noexcept {
@@ -153,7 +157,10 @@ void thread_state::poll_adopted(std::uint32_t max_messages) {
 }
 
 bool thread_state::deliver(message_node& node) noexcept {
-  if (!messages.push(node)) return false;
+  if (!(node.internal ? returns : messages).push(node)) [[unlikely]] {
+    if (!on_own_os_thread() || !takes_own_messages_) return false;
+    ready.push_back(node);
+  }
   wake_if_asleep();
   return true;
 }
@@ -199,10 +206,6 @@ void thread_state::shut_down() noexcept {
     cancel_timers();
     drain_user_code();
     give_back();
-    // What another thread sent meanwhile was accepted, so it is run to its end as well.
-    do {
-      drain_user_code();
-    } while (!messages.close_if_empty());
     exit_native();
   }
 }
@@ -220,11 +223,14 @@ bool thread_state::drained() const noexcept {
   return nothing_ready() && io_in_flight() == 0 && calls_out == 0;
 }
 
-// Everything accepted is finished: I/O, messages, and what they resume. Whatever those start is
-// refused, so that this ends.
+// Everything accepted is finished: I/O, messages, and what they resume. What runs here may still
+// send to this thread; other OS threads may not, since one that never stops sending would keep
+// it alive. I/O that is started meanwhile is refused, so that this ends.
 void thread_state::drain_user_code() noexcept {
   const std::uint64_t warn_at = spdk_get_ticks() + 5 * spdk_get_ticks_hz();
   bool warned = false;
+  link_to(ready, messages.close());
+  takes_own_messages_ = true;
   while (!drained()) {
     try {
       poll_without_user_code(0);
@@ -234,6 +240,8 @@ void thread_state::drain_user_code() noexcept {
       fatal_exception(concat("a continuation that ran while thread \"", name, "\" ended"));
     }
     cancel_timers();
+    // A call may be the deletion of a device that this thread has open.
+    if (calls_out > 0 && nothing_ready() && io_in_flight() == 0) close_opened();
     if (!warned && spdk_get_ticks() > warn_at) {
       warned = true;
       std::fprintf(stderr,
@@ -242,6 +250,12 @@ void thread_state::drain_user_code() noexcept {
                    name.c_str(), io_in_flight(), calls_out);
     }
   }
+  takes_own_messages_ = false;
+}
+
+void thread_state::close_opened() noexcept {
+  auto descriptors = opened;
+  for (desc_state* desc : descriptors) desc->close();
 }
 
 // Channels first, then the descriptors opened here (whose channels on other threads retire by
@@ -250,8 +264,7 @@ void thread_state::give_back() noexcept {
   std::vector<channel_state*> mine;
   for (auto& [desc, channel] : channels) mine.push_back(channel);
   for (channel_state* channel : mine) channel->desc->retire(*channel);
-  auto descriptors = opened;
-  for (desc_state* desc : descriptors) desc->close();
+  close_opened();
   pump_until(
       *this,
       [](const void* self) {

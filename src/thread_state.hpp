@@ -69,7 +69,7 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   bool on_own_os_thread() const noexcept;
   bool inside_spdk() const noexcept { return in_spdk_; }
   bool nothing_ready() const noexcept {
-    return ready.empty() && internal.empty() && messages.empty();
+    return ready.empty() && internal.empty() && messages.empty() && returns.empty();
   }
   std::size_t io_in_flight() const noexcept;
 
@@ -84,7 +84,8 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
 
   ready_list ready;     // user code
   ready_list internal;  // the library's own continuations
-  inbox messages;
+  inbox messages;       // users'; closed when the thread ends
+  inbox returns;        // the library's own, never refused: calls that come home, channels to put
   timer_queue timers;
   memory_wait waiting{*this};
   std::atomic<bool> asleep{false};
@@ -106,10 +107,12 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   bool drained() const noexcept;
   void cancel_timers() noexcept;
   void drain_user_code() noexcept;
+  void close_opened() noexcept;
   void give_back() noexcept;
   void exit_native() noexcept;
 
   unsigned turns_ = 0;                  // nesting of poll()
+  bool takes_own_messages_ = false;     // `messages` is closed, but not yet to this OS thread
   bool in_spdk_ = false;                // inside spdk_thread_poll() of this thread
   std::shared_ptr<thread_state> keep_;  // while poll() is on the stack of its own destruction
   std::mutex waker_mutex_;

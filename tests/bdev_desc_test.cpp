@@ -229,6 +229,8 @@ TEST(bdev_desc, when_the_opening_thread_ends_the_others_get_errors) {
     EXPECT_TRUE(by_channel.error() == std::errc::no_such_device);
     EXPECT_EQ(by_channel.error().message(),
               "read of 512 bytes at 1024 from m0: " + std::string(closed_text));
+    EXPECT_EQ(message_of(run(disk.read_blocks(buffer, 2, 1))),
+              "read of 512 bytes at 1024 from m0: " + std::string(closed_text));
     EXPECT_EQ(message_of(disk.channel()), "I/O channel on m0: " + std::string(closed_text));
     auto copy = disk;
     EXPECT_TRUE(copy.closed());

@@ -4,8 +4,8 @@
 
 #include <spdk_io/bdev_options.hpp>
 
-#include <atomic>
 #include <unistd.h>
+#include <atomic>
 
 namespace spdk_io_test {
 namespace {
@@ -92,8 +92,8 @@ TEST(bdev_options, files_that_cannot_be_opened_are_named) {
   EXPECT_EQ(uring.error().message(), "creation of \"u0\" (uring): cannot open \"" + missing +
                                          "\": No such file or directory");
   auto aio = run(create_bdev(sio::aio_bdev{.name = "a0", .file = missing, .read_only = true}));
-  EXPECT_EQ(message_of(aio), "creation of \"a0\" (aio): cannot open \"" + missing +
-                                 "\": No such file or directory");
+  EXPECT_EQ(message_of(aio),
+            "creation of \"a0\" (aio): cannot open \"" + missing + "\": No such file or directory");
   auto of_folder = run(create_bdev(sio::aio_bdev{.name = "a0", .file = folder.path("")}));
   ASSERT_FALSE(of_folder);
   EXPECT_TRUE(of_folder.error() == std::errc::is_a_directory) << of_folder.error();
@@ -121,7 +121,8 @@ TEST(bdev_options, an_unwritable_file_needs_read_only) {
   auto buffer = must(sio::dma_buffer::zeroed(4096));
   must(run(disk.read(buffer, 0)));
   auto wrote = run(disk.write(buffer, 0));
-  EXPECT_EQ(message_of(wrote), "write of 4096 bytes at 0 to a0: internal device error (NVMe 0/06h)");
+  EXPECT_EQ(message_of(wrote),
+            "write of 4096 bytes at 0 to a0: internal device error (NVMe 0/06h)");
 }
 
 TEST(bdev_options, sizes_that_cannot_be_are_refused) {
@@ -134,8 +135,9 @@ TEST(bdev_options, sizes_that_cannot_be_are_refused) {
   EXPECT_EQ(text(sio::null_bdev{.name = "n0", .size = 4096, .block_size = 0}),
             "creation of \"n0\" (null): size 4096 must be a multiple, above 0, of block_size 0");
   // What only SPDK knows is told in its words.
-  for (const auto& r : {run(create_bdev(sio::malloc_bdev{.name = "m0", .size = 1000, .block_size = 1000})),
-                        run(create_bdev(sio::null_bdev{.name = "m0", .size = 1000, .block_size = 1000}))}) {
+  for (const auto& r :
+       {run(create_bdev(sio::malloc_bdev{.name = "m0", .size = 1000, .block_size = 1000})),
+        run(create_bdev(sio::null_bdev{.name = "m0", .size = 1000, .block_size = 1000}))}) {
     ASSERT_FALSE(r);
     EXPECT_TRUE(r.error() == std::errc::invalid_argument) << r.error();
     EXPECT_NE(r.error().message().find("512"), std::string::npos) << r.error();
@@ -216,8 +218,7 @@ TEST(bdev_options, deletion_of_what_is_not_there) {
   EXPECT_FALSE(run(delete_bdev(std::string_view("n0\0x", 4))));
   EXPECT_FALSE(run(delete_bdev("")));
   must(run(delete_bdev("n0")));
-  EXPECT_EQ(message_of(run(delete_bdev("n0"))),
-            "deletion of \"n0\": no such device (known: none)");
+  EXPECT_EQ(message_of(run(delete_bdev("n0"))), "deletion of \"n0\": no such device (known: none)");
 }
 
 TEST(bdev_options, a_second_deletion_is_refused_while_the_first_waits) {

@@ -43,17 +43,18 @@ TEST(inbox, is_first_in_first_out) {
   EXPECT_TRUE(box.empty_seq_cst());
 }
 
-TEST(inbox, closes_only_when_it_is_empty_and_for_good) {
+TEST(inbox, closing_gives_what_is_left_and_refuses_the_rest_for_good) {
   inbox box;
   message accepted, late;
   accepted.number = 7;
   EXPECT_TRUE(box.push(accepted));
-  EXPECT_FALSE(box.close_if_empty());
-  EXPECT_EQ(numbers(box.take()), (std::vector<std::size_t>{7}));
-  EXPECT_TRUE(box.close_if_empty());
+  EXPECT_EQ(numbers(box.close()), (std::vector<std::size_t>{7}));
+  EXPECT_TRUE(box.empty());
+  EXPECT_TRUE(box.empty_seq_cst());
   EXPECT_FALSE(box.push(late));
   EXPECT_EQ(box.take(), nullptr);
   EXPECT_FALSE(box.push(late));
+  EXPECT_EQ(box.close(), nullptr);
 }
 
 TEST(inbox, keeps_each_senders_order_with_many_senders) {
@@ -106,9 +107,8 @@ TEST(inbox, loses_nothing_when_it_closes_under_its_senders) {
               ++accepted;
         });
       }
-      do {
-        got += numbers(box.take()).size();
-      } while (!box.close_if_empty());
+      got += numbers(box.take()).size();
+      got += numbers(box.close()).size();
     }
     ASSERT_EQ(got, accepted);
   }

@@ -120,13 +120,15 @@ TEST(io_channel, without_an_attached_thread_is_refused) {
   auto disk = open_malloc("m0");
   auto channel = must(disk.channel());
   auto buffer = must(sio::dma_buffer::zeroed(512));
-  const std::string why =
-      "no SPDK thread is attached here (call spdk_io::thread::attach() first)";
+  const std::string why = "no SPDK thread is attached here (call spdk_io::thread::attach() first)";
   std::string by_desc, by_channel, from_channel, from_callback;
-  auto elsewhere = [&] { std::thread([&] { by_channel = failure_of(channel.write(buffer, 0)); }).join(); };
+  auto elsewhere = [&] {
+    std::thread([&] { by_channel = failure_of(channel.write(buffer, 0)); }).join();
+  };
   if (asserts) {
-    EXPECT_DEATH(elsewhere(),
-                 "I/O started without an attached thread: call spdk_io::thread::attach\\(\\) first");
+    EXPECT_DEATH(
+        elsewhere(),
+        "I/O started without an attached thread: call spdk_io::thread::attach\\(\\) first");
   } else {
     elsewhere();
     EXPECT_EQ(by_channel, "write of 512 bytes at 0 to m0: " + why);

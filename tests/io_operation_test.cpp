@@ -285,8 +285,7 @@ TEST_P(io_refusal, empty_buffers_and_bad_vectors) {
           "write of 0 bytes at 0 to d0: " + why);
   const std::vector<dma_span> with_hole = {buffer.first(512), buffer.first(0),
                                            buffer.subspan(512, 512)};
-  invalid(run(disk.readv(with_hole, 0)), fault::bad_vector,
-          "read of 0 bytes at 0 from d0: " + why);
+  invalid(run(disk.readv(with_hole, 0)), fault::bad_vector, "read of 0 bytes at 0 from d0: " + why);
   const std::vector<dma_span> with_null = {buffer.first(512), dma_span()};
   invalid(run(disk.readv_blocks(with_null, 2)), fault::bad_vector,
           "read of 0 bytes at 1024 from d0: " + why);
@@ -393,7 +392,9 @@ TEST_P(io_device_error, stays_with_its_operation) {
 TEST(io_operation, moves_until_it_is_started) {
   auto disk = open_malloc("m0");
   auto buffer = must(dma_buffer::zeroed(512));
-  { auto unused = disk.read(buffer, 0); }
+  {
+    auto unused = disk.read(buffer, 0);
+  }
   auto first = disk.write(buffer, 0);
   auto second = std::move(first);
   fill_pattern(buffer.bytes(), 3);

@@ -110,9 +110,9 @@ TEST(pending, keeps_its_state_in_place) {
 TEST(pending, destroyed_before_its_end_calls_nobody) {
   int called = 0;
   {
+    auto gone = must(sio::thread::create("gone")).ref();
     sio::pending waits(sio::sleep_for(0ns), count(called));
     waits.start();
-    auto gone = must(sio::thread::create("gone")).ref();
     auto on_failure = [&](sio::result<void>) { ++called; };
     sio::pending failed(gone.call([] {}), on_failure);
     failed.start();

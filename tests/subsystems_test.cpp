@@ -17,8 +17,8 @@ std::string bdev_config(const std::string& calls) {
 }
 
 std::string malloc_call(const std::string& name, const std::string& blocks = "2048") {
-  return R"({"method":"bdev_malloc_create","params":{"name":")" + name +
-         R"(","num_blocks":)" + blocks + R"(,"block_size":512}})";
+  return R"({"method":"bdev_malloc_create","params":{"name":")" + name + R"(","num_blocks":)" +
+         blocks + R"(,"block_size":512}})";
 }
 
 std::string options_call(unsigned pool, unsigned cache) {
@@ -80,8 +80,7 @@ TEST(subsystems, files_that_cannot_be_read_are_named) {
   const auto empty = folder.file("empty.json", 0);
   expect_failure(run(init_subsystems(sio::config_file{empty})), std::errc::invalid_argument,
                  "init_subsystems: \"" + empty + "\" is empty");
-  expect_failure(run(init_subsystems(sio::config_file{folder.path("")})),
-                 std::errc::is_a_directory,
+  expect_failure(run(init_subsystems(sio::config_file{folder.path("")})), std::errc::is_a_directory,
                  "init_subsystems: cannot read \"" + folder.path("") + "\": Is a directory");
   // None of these started anything.
   must(run(init_subsystems(bdev_config(malloc_call("m0")))));
@@ -140,8 +139,7 @@ TEST(subsystems, an_unknown_method_is_refused) {
 
 TEST(subsystems, a_second_start_is_refused) {
   must(run(init_subsystems(bdev_config(malloc_call("m0")))));
-  expect_failure(run(init_subsystems(bdev_config(malloc_call("m1")))),
-                 std::errc::already_connected,
+  expect_failure(run(init_subsystems(bdev_config(malloc_call("m1")))), std::errc::already_connected,
                  "init_subsystems: SPDK's subsystems are running already; add devices with "
                  "create_bdev()");
   EXPECT_FALSE(run(init_subsystems()));
@@ -200,8 +198,8 @@ TEST(subsystems, only_the_first_thread_starts_them) {
 }
 
 TEST(subsystems, start_up_options_take_effect) {
-  must(run(init_subsystems(
-      bdev_config(options_call(4, 1) + R"(,{"method":"bdev_null_create","params":{"name":"n0",)"
+  must(run(init_subsystems(bdev_config(options_call(4, 1) +
+                                       R"(,{"method":"bdev_null_create","params":{"name":"n0",)"
                                        R"("num_blocks":1024,"block_size":512}})"))));
   auto disk = must(sio::bdev_desc::open("n0"));
   auto buffer = must(sio::dma_buffer::zeroed(512));

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <string>
 
 struct iovec;
 struct spdk_bdev_io;
@@ -100,6 +101,7 @@ class [[nodiscard]] io_operation : public detail::operation_base<io_operation, r
   void describe_failure(int code) noexcept;
   void become_ready() noexcept;
   error make_error() const noexcept;
+  std::string description() const;
   void abandon() noexcept;
   void wait_until_ready() noexcept;
   static void on_complete(spdk_bdev_io* io, bool success, void* self);

@@ -28,10 +28,10 @@ struct thread_statistics {
 // keeps everything that refers to it valid.
 //
 // The destructor drains: I/O in flight completes and what awaits it is resumed (new I/O is
-// refused), accepted messages run, pollers stop, sleeping coroutines wake with
-// errc::operation_canceled, the channels of this thread and the descriptors opened on it are
-// closed. The first thread of the process also stops SPDK's subsystems, so destroy it last.
-// Destroying one on another OS thread, or inside a raw SPDK callback, ends the program.
+// refused), accepted messages run (other OS threads send no more), pollers stop, sleeping
+// coroutines wake with errc::operation_canceled, the channels of this thread and the descriptors
+// opened on it are closed. The first thread of the process also stops SPDK's subsystems, so destroy
+// it last. Destroying one on another OS thread, or inside a raw SPDK callback, ends the program.
 class thread {
  public:
   // Makes an SPDK thread and attaches it: until it is destroyed, this OS thread acts for it.

@@ -93,8 +93,8 @@ inline void create_device(kind k, const temp_folder& folder, const std::string& 
           .name = name, .file = folder.file(name, size), .block_size = block_size})));
       return;
     case kind::aio:
-      must(run(sio::create_bdev(sio::aio_bdev{
-          .name = name, .file = folder.file(name, size), .block_size = block_size})));
+      must(run(sio::create_bdev(
+          sio::aio_bdev{.name = name, .file = folder.file(name, size), .block_size = block_size})));
       return;
   }
 }

@@ -20,6 +20,7 @@
 #include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
+#include <asio/system_executor.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
 
@@ -150,20 +151,21 @@ T run_until(::asio::io_context& ctx, thread& t, ::asio::awaitable<T> app, Idle p
   auto work = ::asio::make_work_guard(ctx);
   auto polling = poller_task(t, adapters::asio::executor(ctx), policy);
   if (!polling) return spdk_io::detail::fail_with<T>(polling.error());
-  spdk_io::detail::outcome<T> outcome;
-  ::asio::co_spawn(ctx, std::move(app), [&](std::exception_ptr e, auto... value) {
+  // Shared: an app that has not ended when this returns or throws lives on in the io_context.
+  auto outcome = std::make_shared<spdk_io::detail::outcome<T>>();
+  ::asio::co_spawn(ctx, std::move(app), [outcome](std::exception_ptr e, auto... value) {
     if (e) {
-      outcome.set_exception(std::move(e));
+      outcome->set_exception(std::move(e));
     } else {
-      outcome.set(std::move(value)...);
+      outcome->set(std::move(value)...);
     }
   });
-  while (!outcome.done() && ctx.run_one() != 0) {
+  while (!outcome->done() && ctx.run_one() != 0) {
   }
   polling->stop();
   spdk_io::detail::drain(t);
-  if (!outcome.done()) return spdk_io::detail::fail_with<T>(spdk_io::detail::loop_stopped(t));
-  return outcome.take();
+  if (!outcome->done()) return spdk_io::detail::fail_with<T>(spdk_io::detail::loop_stopped(t));
+  return outcome->take();
 }
 
 namespace adapters::asio::detail {
@@ -191,10 +193,16 @@ struct async_state {
     allocator a(::asio::get_associated_allocator(handler));
     std::allocator_traits<allocator>::destroy(a, self);
     std::allocator_traits<allocator>::deallocate(a, self, 1);
-    auto ex = work.get_executor();
-    ::asio::dispatch(ex, [handler = std::move(handler), v = std::move(v)]() mutable {
+    // Without an executor of its own a handler gets Asio's system executor, which would end the
+    // program over an exception; it is called here, on the loop, as Asio's own I/O does it.
+    if constexpr (std::is_same_v<::asio::associated_executor_t<Handler>, ::asio::system_executor>) {
       std::move(handler)(std::move(v));
-    });
+    } else {
+      ::asio::dispatch(work.get_executor(),
+                       [handler = std::move(handler), v = std::move(v)]() mutable {
+                         std::move(handler)(std::move(v));
+                       });
+    }
   }
 
   static void start(Op op, Handler h) {
@@ -217,7 +225,10 @@ struct async_state {
 //   auto r = co_await disk.read(block, 0).async(asio::use_awaitable);
 // The completion signature is void(T), with T the operation's result. The handler's associated
 // executor and allocator are used.
-template <spdk_io::detail::operation Op, class Token>
+namespace detail {
+
+// Found by its argument, whose base class is in this namespace.
+template <operation Op, class Token>
 auto async_start(Op op, Token&& token) {
   using value = typename Op::value_type;
   return ::asio::async_initiate<Token, void(value)>(
@@ -229,4 +240,5 @@ auto async_start(Op op, Token&& token) {
       token, std::move(op));
 }
 
+}  // namespace detail
 }  // namespace spdk_io::inline SPDK_IO_ABI

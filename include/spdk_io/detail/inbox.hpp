@@ -45,8 +45,10 @@ class inbox {
     return true;
   }
 
-  bool empty() const noexcept { return head_.load(std::memory_order_relaxed) == nullptr; }
-  bool empty_seq_cst() const noexcept { return head_.load(std::memory_order_seq_cst) == nullptr; }
+  bool empty() const noexcept { return holds_nothing(head_.load(std::memory_order_relaxed)); }
+  bool empty_seq_cst() const noexcept {
+    return holds_nothing(head_.load(std::memory_order_seq_cst));
+  }
 
   // Takes what has arrived, oldest first, linked through next_message. The owner only. One that
   // was closed stays so.
@@ -55,14 +57,14 @@ class inbox {
     return reverse(head_.exchange(nullptr));
   }
 
-  // If there is nothing in it, every later push() fails. The owner only.
-  bool close_if_empty() noexcept {
-    message_node* nothing = nullptr;
-    return head_.compare_exchange_strong(nothing, closed());
-  }
+  // The same, and every later push() fails.
+  message_node* close() noexcept { return reverse(head_.exchange(closed())); }
 
  private:
   static message_node* closed() noexcept;
+  static bool holds_nothing(const message_node* head) noexcept {
+    return head == nullptr || head == closed();
+  }
   static message_node* reverse(message_node* newest) noexcept;
 
   std::atomic<message_node*> head_{nullptr};

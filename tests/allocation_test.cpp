@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// No heap allocation per I/O: the malloc family is replaced by one that counts, on the measuring
+// OS thread and while it measures.
+#include "devices.hpp"
+
+#include <cerrno>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SPDK_IO_TEST_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+    __has_feature(memory_sanitizer)
+#define SPDK_IO_TEST_SANITIZED 1
+#endif
+#endif
+
+namespace {
+
+constinit thread_local bool measuring = false;
+constinit thread_local std::uint64_t allocations = 0;
+constinit thread_local std::uint64_t frees = 0;
+
+}  // namespace
+
+#ifndef SPDK_IO_TEST_SANITIZED
+static void note_allocation() noexcept {
+  if (measuring) ++allocations;
+}
+
+// operator new and strdup and the like end here as well.
+extern "C" {
+// NOLINTBEGIN(bugprone-reserved-identifier): glibc's names
+void* __libc_malloc(std::size_t size);
+void* __libc_calloc(std::size_t count, std::size_t size);
+void* __libc_realloc(void* old, std::size_t size);
+void* __libc_memalign(std::size_t alignment, std::size_t size);
+void __libc_free(void* memory);
+// NOLINTEND(bugprone-reserved-identifier)
+
+void* malloc(std::size_t size) {
+  note_allocation();
+  return __libc_malloc(size);
+}
+void* calloc(std::size_t count, std::size_t size) {
+  note_allocation();
+  return __libc_calloc(count, size);
+}
+void* realloc(void* old, std::size_t size) {
+  note_allocation();
+  return __libc_realloc(old, size);
+}
+void* memalign(std::size_t alignment, std::size_t size) {
+  note_allocation();
+  return __libc_memalign(alignment, size);
+}
+void* aligned_alloc(std::size_t alignment, std::size_t size) {
+  note_allocation();
+  return __libc_memalign(alignment, size);
+}
+int posix_memalign(void** out, std::size_t alignment, std::size_t size) {
+  note_allocation();
+  *out = __libc_memalign(alignment, size);
+  return *out ? 0 : ENOMEM;
+}
+void free(void* memory) {
+  if (measuring && memory) ++frees;
+  __libc_free(memory);
+}
+}
+#endif
+
+namespace spdk_io_test {
+namespace {
+
+using sio::bdev_desc;
+
+constexpr std::uint64_t warm_up = 10'000;
+constexpr std::uint64_t measured = 100'000;
+
+// Switches the count on after the warm-up, and off when enough was measured.
+class counter {
+ public:
+  ~counter() { measuring = false; }
+  bool one_more() {
+    ++completed_;
+    if (completed_ == warm_up) {
+      allocations = frees = 0;
+      measuring = true;
+    }
+    if (completed_ == warm_up + measured) measuring = false;
+    return completed_ < warm_up + measured;
+  }
+  bool finished() const { return completed_ >= warm_up + measured; }
+  void expect_none() const {
+    EXPECT_TRUE(finished());
+    EXPECT_EQ(allocations, 0u);
+    EXPECT_LT(frees, 10u);  // SPDK may still get rid of something from its start
+  }
+
+ private:
+  std::uint64_t completed_ = 0;
+};
+
+class allocation : public testing::Test {
+ protected:
+  void SetUp() override {
+#ifdef SPDK_IO_TEST_SANITIZED
+    GTEST_SKIP() << "a sanitizer has replaced malloc already";
+#endif
+    disk = open_null("n0");
+    buffer = must(sio::dma_buffer::zeroed(4096));
+  }
+  bdev_desc disk;
+  sio::dma_buffer buffer;
+};
+
+sio::task<void> read_until(const auto& target, sio::dma_span into, counter& count) {
+  bool more = true;
+  while (more && !count.finished()) {
+    auto r = co_await target.read(into, 0);
+    EXPECT_TRUE(r.has_value());
+    more = count.one_more();
+  }
+}
+
+template <class Target>
+void read_at_depth(const Target& target, sio::dma_span into, int depth) {
+  counter count;
+  sio::task_scope scope;
+  for (int i = 0; i < depth; ++i) scope.spawn(read_until(target, into, count));
+  must(sio::run_until(main_thread(), scope.join()));
+  count.expect_none();
+}
+
+// That the count would see what it should.
+TEST_F(allocation, is_counted) {
+  measuring = true;
+  allocations = frees = 0;
+  void* volatile by_new = ::operator new(10);
+  ::operator delete(by_new);
+  void* volatile by_malloc = std::malloc(10);
+  std::free(by_malloc);
+  std::vector<int> elements(100);
+  measuring = false;
+  EXPECT_EQ(elements.size(), 100u);
+  EXPECT_EQ(allocations, 3u);
+  EXPECT_EQ(frees, 2u);
+
+  // And that it sees it in a coroutine on the loop: a task's frame is one.
+  counter count;
+  sio::task_scope scope;
+  auto allocating = [&]() -> sio::task<void> {
+    while (!count.finished()) {
+      co_await [](const bdev_desc& d, sio::dma_span into) -> sio::task<void> {
+        auto r = co_await d.read(into, 0);
+        EXPECT_TRUE(r.has_value());
+      }(disk, buffer);
+      count.one_more();
+    }
+  };
+  scope.spawn(allocating());
+  must(sio::run_until(main_thread(), scope.join()));
+  EXPECT_EQ(allocations, measured);
+}
+
+TEST_F(allocation, none_for_reads_at_depth_1) { read_at_depth(disk, buffer, 1); }
+TEST_F(allocation, none_for_reads_at_depth_32) { read_at_depth(disk, buffer, 32); }
+
+TEST_F(allocation, none_through_an_explicit_channel) {
+  auto channel = must(disk.channel());
+  read_at_depth(channel, buffer, 32);
+}
+
+TEST_F(allocation, none_on_malloc) {
+  auto ram = open_malloc("m0");
+  read_at_depth(ram, buffer, 32);
+}
+
+TEST_F(allocation, none_for_vectors_and_writes) {
+  const std::vector<sio::dma_span> parts = {buffer.first(512), buffer.subspan(512, 512)};
+  counter count;
+  auto body = [&]() -> sio::task<void> {
+    while (!count.finished()) {
+      auto r = co_await disk.writev(parts, 0);
+      EXPECT_TRUE(r.has_value());
+      r = co_await disk.readv_blocks(parts, 2);
+      EXPECT_TRUE(r.has_value());
+      count.one_more();
+    }
+  };
+  sio::run_until(main_thread(), body());
+  count.expect_none();
+}
+
+// A failure is told in words only when somebody asks for them.
+TEST_F(allocation, none_for_refused_io) {
+  counter count;
+  auto body = [&]() -> sio::task<void> {
+    while (!count.finished()) {
+      auto r = co_await disk.read(buffer, 1);
+      EXPECT_FALSE(r.has_value());
+      count.one_more();
+    }
+  };
+  sio::run_until(main_thread(), body());
+  count.expect_none();
+}
+
+// Callbacks, with the state kept by the caller and made anew for each I/O.
+class callback_reader {
+ public:
+  callback_reader(const bdev_desc& disk, sio::dma_span into, counter& count)
+      : disk_(&disk), into_(into), count_(&count) {}
+  void next() {
+    pending_.emplace(disk_->read(into_, 0), on_done{this});
+    pending_->start();
+  }
+
+ private:
+  struct on_done {
+    callback_reader* self;
+    void operator()(sio::result<void> r) const {
+      EXPECT_TRUE(r.has_value());
+      callback_reader& reader = *self;
+      if (!reader.count_->finished() && reader.count_->one_more()) reader.next();
+    }
+  };
+  const bdev_desc* disk_;
+  sio::dma_span into_;
+  counter* count_;
+  std::optional<sio::pending<sio::io_operation, on_done>> pending_;
+};
+
+void call_back_at_depth(const bdev_desc& disk, sio::dma_span into, std::size_t depth) {
+  counter count;
+  std::vector<std::unique_ptr<callback_reader>> readers;
+  for (std::size_t i = 0; i < depth; ++i) {
+    readers.push_back(std::make_unique<callback_reader>(disk, into, count));
+    readers.back()->next();
+  }
+  auto done = [&]() -> sio::task<void> {
+    while (!count.finished()) co_await sio::yield();
+  };
+  sio::run_until(main_thread(), done());
+  count.expect_none();
+}
+
+TEST_F(allocation, none_for_callbacks_at_depth_1) { call_back_at_depth(disk, buffer, 1); }
+TEST_F(allocation, none_for_callbacks_at_depth_32) { call_back_at_depth(disk, buffer, 32); }
+
+// With waiting for memory on the way, too.
+TEST(allocation_without_memory, none_for_waiters) {
+#ifdef SPDK_IO_TEST_SANITIZED
+  GTEST_SKIP() << "a sanitizer has replaced malloc already";
+#endif
+  must(init_with_pool(2, 1));
+  auto disk = open_null("n0");
+  auto buffer = must(sio::dma_buffer::zeroed(512));
+  read_at_depth(disk, buffer, 32);
+  EXPECT_GT(main_thread().statistics().memory_waits, measured / 2);
+}
+
+}  // namespace
+}  // namespace spdk_io_test

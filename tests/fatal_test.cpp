@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What ends the program, and what it says then: exceptions that nobody awaits, and misuse that
+// would corrupt memory.
+#include "own_process.hpp"
+#include "started.hpp"
+
+#include <spdk_io/spdk_io.hpp>
+
+#include <gtest/gtest.h>
+
+#include <spdk/thread.h>
+
+#include <coroutine>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+
+namespace sio = spdk_io;
+using namespace spdk_io_test;
+
+namespace {
+
+// f(thread) in a process of its own, with an environment and a thread.
+template <class F>
+process_end with_thread(F f) {
+  return in_own_process([f] {
+    auto env = sio::env::start({.name = "fatal_test", .hugepages = false, .pci = false}).value();
+    auto thread = sio::thread::attach("main").value();
+    f(thread);
+  });
+}
+
+TEST(fatal, an_exception_of_a_spawned_main) {
+  auto end = with_thread([](sio::thread&) {
+    auto t = sio::thread::spawn("worker", [](sio::thread&) -> sio::task<void> {
+      co_await sio::yield();
+      throw std::runtime_error("from main");
+    });
+  });
+  EXPECT_TRUE(aborted_with(
+      end, "spdk-io: exception nobody waits for, in thread \"worker\": from main\n"));
+}
+
+TEST(fatal, an_exception_of_a_message_to_a_spawned_thread) {
+  auto end = with_thread([](sio::thread&) {
+    auto t = sio::thread::spawn("worker").value();
+    (void)t.ref().send([] { throw std::runtime_error("from a message"); });
+  });
+  EXPECT_TRUE(
+      aborted_with(end, "exception nobody waits for, in thread \"worker\": from a message"));
+}
+
+TEST(fatal, an_exception_of_another_kind_is_reported_too) {
+  auto end = with_thread([](sio::thread&) {
+    auto t = sio::thread::spawn("worker", [](sio::thread&) { throw 5; });
+  });
+  EXPECT_TRUE(aborted_with(end, "in thread \"worker\": not derived from std::exception"));
+}
+
+TEST(fatal, an_exception_while_a_thread_ends) {
+  auto end = with_thread([](sio::thread& t) {
+    (void)t.ref().send([] { throw std::runtime_error("too late"); });
+  });
+  EXPECT_TRUE(aborted_with(end, "in a continuation that ran while thread \"main\" ended: too late"));
+}
+
+struct plain_coroutine {
+  struct promise_type {
+    plain_coroutine get_return_object() {
+      return {std::coroutine_handle<promise_type>::from_promise(*this)};
+    }
+    std::suspend_never initial_suspend() noexcept { return {}; }
+    std::suspend_always final_suspend() noexcept { return {}; }
+    void return_void() noexcept {}
+    void unhandled_exception() { throw; }
+  };
+  std::coroutine_handle<promise_type> handle;
+};
+
+TEST(fatal, an_exception_under_a_poller_coroutine) {
+  auto end = with_thread([](sio::thread& t) {
+    (void)t.ref().send([] { throw std::runtime_error("a continuation's"); });
+    (void)sio::poller_coroutine<plain_coroutine>(t, [] { return std::suspend_always(); });
+  });
+  EXPECT_TRUE(
+      aborted_with(end, "in a continuation run by a poller task: a continuation's"));
+}
+
+TEST(fatal, a_thread_destroyed_on_another_os_thread) {
+  auto end = with_thread([](sio::thread&) {
+    std::optional<sio::thread> further(sio::thread::create("further").value());
+    std::jthread([&] { further.reset(); }).join();
+  });
+  EXPECT_TRUE(aborted_with(end, "thread \"further\" destroyed on another OS thread than its own"));
+}
+
+TEST(fatal, a_thread_destroyed_inside_a_raw_callback) {
+  auto end = with_thread([](sio::thread&) {
+    static std::optional<sio::thread> further;
+    further.emplace(sio::thread::create("further").value());
+    spdk_thread_send_msg(
+        further->native_handle(), [](void*) { further.reset(); }, nullptr);
+    further->poll();
+  });
+  EXPECT_TRUE(aborted_with(end, "thread \"further\" destroyed inside spdk_thread_poll()"));
+}
+
+// An assertion in debug builds of the library, harmless in others.
+TEST(fatal, polling_inside_a_raw_callback) {
+  auto end = with_thread([](sio::thread& t) {
+    static std::size_t done = 1;
+    spdk_thread_send_msg(
+        t.native_handle(),
+        [](void* self) { done = static_cast<sio::thread*>(self)->poll(); }, &t);
+    t.poll();
+    EXPECT_EQ(done, 0u);
+  });
+#ifdef NDEBUG
+  EXPECT_TRUE(passed(end));
+#else
+  EXPECT_TRUE(aborted_with(end, "thread::poll() called from inside spdk_thread_poll()"));
+#endif
+}
+
+TEST(fatal, polling_on_another_os_thread) {
+  auto end = with_thread([](sio::thread& t) {
+    std::jthread([&] { EXPECT_EQ(t.poll(), 0u); }).join();
+  });
+#ifdef NDEBUG
+  EXPECT_TRUE(passed(end));
+#else
+  EXPECT_TRUE(aborted_with(end, "thread"));
+#endif
+}
+
+TEST(fatal, a_coroutine_destroyed_while_it_moves_between_threads) {
+  auto end = with_thread([](sio::thread&) {
+    auto further = sio::thread::create("further").value();
+    started moving(further.ref().schedule());
+    moving.destroy();
+  });
+  EXPECT_TRUE(
+      aborted_with(end, "a coroutine was destroyed while it was moving to another thread"));
+}
+
+TEST(fatal, a_call_destroyed_on_another_os_thread) {
+  auto end = with_thread([](sio::thread&) {
+    auto further = sio::thread::create("further").value();
+    started calling(further.ref().call([] {}));
+    std::jthread([&] { calling.destroy(); }).join();
+  });
+  EXPECT_TRUE(aborted_with(end, "a call to thread \"further\" was destroyed on another OS thread"));
+}
+
+}  // namespace
