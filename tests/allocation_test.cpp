@@ -167,15 +167,14 @@ TEST_F(allocation, is_counted) {
   EXPECT_EQ(allocations, measured);
 }
 
-TEST_F(allocation, none_for_reads_at_depth_1) { read_at_depth(disk, buffer, 1); }
-TEST_F(allocation, none_for_reads_at_depth_32) { read_at_depth(disk, buffer, 32); }
-
-TEST_F(allocation, none_through_an_explicit_channel) {
-  auto channel = must(disk.channel());
-  read_at_depth(channel, buffer, 32);
+TEST_F(allocation, none_for_reads) {
+  read_at_depth(disk, buffer, 1);
+  read_at_depth(disk, buffer, 32);
 }
 
-TEST_F(allocation, none_on_malloc) {
+TEST_F(allocation, none_through_a_channel_and_on_malloc) {
+  auto channel = must(disk.channel());
+  read_at_depth(channel, buffer, 32);
   auto ram = open_malloc("m0");
   read_at_depth(ram, buffer, 32);
 }
@@ -249,8 +248,10 @@ void call_back_at_depth(const bdev_desc& disk, sio::dma_span into, std::size_t d
   count.expect_none();
 }
 
-TEST_F(allocation, none_for_callbacks_at_depth_1) { call_back_at_depth(disk, buffer, 1); }
-TEST_F(allocation, none_for_callbacks_at_depth_32) { call_back_at_depth(disk, buffer, 32); }
+TEST_F(allocation, none_for_callbacks) {
+  call_back_at_depth(disk, buffer, 1);
+  call_back_at_depth(disk, buffer, 32);
+}
 
 // With waiting for memory on the way, too.
 TEST(allocation_without_memory, none_for_waiters) {

@@ -52,8 +52,7 @@ class source {
   }
 
   bool turn() {
-    if (!waiting_)
-      return false;
+    if (!waiting_) return false;
     std::exchange(waiting_, nullptr).resume();
     return true;
   }
@@ -127,8 +126,7 @@ TEST_P(await_forms, in_a_for_loop) { EXPECT_EQ(finish(in_a_for_loop(from), 1 + 4
 sio::task<int> over_a_range(source& s) {
   int total = 0;
   for (int each : std::vector<int>{1, 2, 3}) {
-    if (co_await s.give(each) == 2)
-      continue;
+    if (int got = co_await s.give(each); got == 2) continue;
     total += each;
   }
   co_return total;
@@ -151,8 +149,7 @@ TEST_P(await_forms, in_a_while_loop) { EXPECT_EQ(finish(in_a_while_loop(from), 4
 
 // The idiom, in a coroutine without another local variable: GCC 12 miscompiles the bare form.
 sio::task<int> in_a_condition(source& s, int value) {
-  if (auto r = co_await s.checked(value); !r)
-    co_return -1;
+  if (auto r = co_await s.checked(value); !r) co_return -1;
   co_return 1;
 }
 TEST_P(await_forms, in_a_condition_that_holds) { EXPECT_EQ(finish(in_a_condition(from, 1), 1), 1); }
@@ -161,8 +158,7 @@ TEST_P(await_forms, in_a_condition_that_fails) {
 }
 
 sio::task<sio::result<void>> in_conditions_in_a_row(source& s) {
-  if (auto r = co_await s.checked(1); !r)
-    co_return std::unexpected(r.error());
+  if (auto r = co_await s.checked(1); !r) co_return std::unexpected(r.error());
   if (auto r = co_await s.checked(2); !r)
     co_return std::unexpected(r.error());
   else if (auto second = co_await s.checked(3); !second)
@@ -175,9 +171,9 @@ TEST_P(await_forms, in_conditions_in_a_row) {
 
 sio::task<int> in_a_switch(source& s) {
   switch (int n = co_await s.give(2); n) {
-  case 1: co_return co_await s.give(10);
-  case 2: co_return co_await s.give(20);
-  default: co_return 0;
+    case 1: co_return co_await s.give(10);
+    case 2: co_return co_await s.give(20);
+    default: co_return 0;
   }
 }
 TEST_P(await_forms, in_a_switch) { EXPECT_EQ(finish(in_a_switch(from), 2), 20); }
@@ -191,8 +187,12 @@ sio::task<int> in_a_choice(source& s) {
 TEST_P(await_forms, in_a_choice) { EXPECT_EQ(finish(in_a_choice(from), 3), 34); }
 
 sio::task<int> behind_short_circuits(source& s) {
-  bool both = co_await s.give(0) != 0 && co_await s.give(1) != 0;
-  bool either = co_await s.give(1) != 0 || co_await s.give(1) != 0;
+  int first = co_await s.give(0);
+  int second = first != 0 ? co_await s.give(1) : 0;
+  bool both = first != 0 && second != 0;
+  int third = co_await s.give(1);
+  int fourth = third == 0 ? co_await s.give(1) : 1;
+  bool either = third != 0 || fourth != 0;
   co_return (both ? 10 : 0) + (either ? 1 : 0);
 }
 TEST_P(await_forms, behind_short_circuits) { EXPECT_EQ(finish(behind_short_circuits(from), 2), 1); }
@@ -201,8 +201,7 @@ sio::task<int> in_a_try_block(source& s) {
   int got = 0;
   try {
     got = co_await s.give(1);
-    if (got == 1)
-      throw std::runtime_error("x");
+    if (got == 1) throw std::runtime_error("x");
   } catch (const std::runtime_error&) {
     got = 2;  // a handler cannot await
   }

@@ -45,13 +45,11 @@ TEST(block_on, lets_the_others_run_meanwhile) {
   int turns = 0;
   bool stop = false;
   auto other = [&]() -> sio::task<void> {
-    for (; !stop; ++turns)
-      co_await sio::yield();
+    for (; !stop; ++turns) co_await sio::yield();
   };
   started beside(other());
   auto body = [&]() -> sio::task<void> {
-    while (turns < 10)
-      co_await sio::yield();
+    while (turns < 10) co_await sio::yield();
   };
   sio::block_on(main_thread(), body());
   EXPECT_GE(turns, 10);
@@ -63,8 +61,7 @@ TEST(block_on, lets_the_others_run_meanwhile) {
 
 TEST(block_on, nests_on_the_same_thread) {
   auto inner = []() -> sio::task<int> {
-    if (auto r = co_await sio::sleep_for(100us); !r)
-      co_return -1;
+    if (auto r = co_await sio::sleep_for(100us); !r) co_return -1;
     co_return 5;
   };
   auto outer = [&]() -> sio::task<int> {
@@ -83,8 +80,7 @@ TEST(block_on, runs_on_a_further_thread_of_this_os_thread) {
     where += sio::thread::current()->name();
     co_await sio::yield();
     where += std::string(" ") + std::string(sio::thread::current()->name());
-    if (auto r = co_await sio::sleep_for(10us); !r)
-      co_return -1;
+    if (auto r = co_await sio::sleep_for(10us); !r) co_return -1;
     co_return 6;
   };
   EXPECT_EQ(sio::block_on(further, body()), 6);

@@ -53,12 +53,17 @@ class running {
   std::unique_ptr<sio::task_scope> scope_;
 };
 
-class destroyed_coroutine : public testing::TestWithParam<kind> {
+class destroyed_coroutine : public testing::Test {
  protected:
-  void open() {
-    disk = open_device(GetParam(), folder, "d0");
-    auto zeroes = must(sio::dma_buffer::zeroed(1 << 16));
-    must(run(disk.write(zeroes, 0)));
+  // The body ends with expect_untouched().
+  void on_each(auto body) {
+    for_each_kind({kind::null, kind::malloc, kind::uring, kind::aio}, [&](kind k) {
+      temp_folder folder;
+      disk = open_device(k, folder, "d0");
+      auto zeroes = must(sio::dma_buffer::zeroed(1 << 16));
+      must(run(disk.write(zeroes, 0)));
+      body(k);
+    });
   }
   // What would come late comes now; the device still works and can go.
   void expect_untouched(plain_buffer& buffer) {
@@ -72,172 +77,176 @@ class destroyed_coroutine : public testing::TestWithParam<kind> {
     must(run(sio::delete_bdev("d0")));
   }
 
-  temp_folder folder;
   bdev_desc disk;
 };
-INSTANTIATE_TEST_SUITE_P(, destroyed_coroutine,
-                         testing::Values(kind::null, kind::malloc, kind::uring, kind::aio),
-                         kind_name());
 
-TEST_P(destroyed_coroutine, with_io_in_flight) {
-  open();
-  plain_buffer buffer;
-  int resumed = 0;
-  for (int polls = 0; polls < 3; ++polls) {
-    running reader(read_into(disk, buffer.span(), resumed));
-    EXPECT_EQ(in_flight(), 1u);
-    EXPECT_EQ(resumed, 0);
+TEST_F(destroyed_coroutine, with_io_in_flight) {
+  on_each([&](kind) {
+    plain_buffer buffer;
+    int resumed = 0;
+    for (int polls = 0; polls < 3; ++polls) {
+      running reader(read_into(disk, buffer.span(), resumed));
+      EXPECT_EQ(in_flight(), 1u);
+      EXPECT_EQ(resumed, 0);
+      reader.destroy();
+      buffer.clear();  // it is ours again
+      EXPECT_EQ(in_flight(), 0u);
+      EXPECT_EQ(resumed, 0);
+      poll_times(100);
+      EXPECT_TRUE(buffer.is_clear());
+    }
+    // And freed: under ASan nothing may touch it now.
+    auto gone = std::make_unique<plain_buffer>();
+    running reader(read_into(disk, gone->span(), resumed));
     reader.destroy();
-    buffer.clear();  // it is ours again
-    EXPECT_EQ(in_flight(), 0u);
+    gone.reset();
     EXPECT_EQ(resumed, 0);
-    poll_times(100);
-    EXPECT_TRUE(buffer.is_clear());
-  }
-  // And freed: under ASan nothing may touch it now.
-  auto gone = std::make_unique<plain_buffer>();
-  running reader(read_into(disk, gone->span(), resumed));
-  reader.destroy();
-  gone.reset();
-  EXPECT_EQ(resumed, 0);
-  expect_untouched(buffer);
+    expect_untouched(buffer);
+  });
 }
 
-TEST_P(destroyed_coroutine, with_many_in_flight_in_any_order) {
-  open();
-  int resumed = 0;
-  std::vector<std::unique_ptr<plain_buffer>> buffers;
-  std::vector<running> readers;
-  for (int i = 0; i < 32; ++i) {
-    buffers.push_back(std::make_unique<plain_buffer>());
-    readers.emplace_back(read_into(disk, buffers.back()->span(), resumed));
-  }
-  main_thread().poll(1);
-  for (std::size_t i = 0; i < 32; i += 2) {
-    readers[i].destroy();
-    buffers[i].reset();
-  }
-  const int before = resumed;
-  for (std::size_t i = 1; i < 32; i += 4) {
-    if (readers[i].done()) continue;
-    readers[i].destroy();
-    buffers[i].reset();
-  }
-  EXPECT_EQ(resumed, before);  // destroying runs nobody's code
-  poll_until([] { return in_flight() == 0; });
-  poll_times(10);
-  for (std::size_t i = 3; i < 32; i += 4) EXPECT_TRUE(readers[i].done());
-  plain_buffer last;
-  expect_untouched(last);
+TEST_F(destroyed_coroutine, with_many_in_flight_in_any_order) {
+  on_each([&](kind) {
+    int resumed = 0;
+    std::vector<std::unique_ptr<plain_buffer>> buffers;
+    std::vector<running> readers;
+    for (int i = 0; i < 32; ++i) {
+      buffers.push_back(std::make_unique<plain_buffer>());
+      readers.emplace_back(read_into(disk, buffers.back()->span(), resumed));
+    }
+    main_thread().poll(1);
+    for (std::size_t i = 0; i < 32; i += 2) {
+      readers[i].destroy();
+      buffers[i].reset();
+    }
+    const int before = resumed;
+    for (std::size_t i = 1; i < 32; i += 4) {
+      if (readers[i].done()) continue;
+      readers[i].destroy();
+      buffers[i].reset();
+    }
+    EXPECT_EQ(resumed, before);  // destroying runs nobody's code
+    poll_until([] { return in_flight() == 0; });
+    poll_times(10);
+    for (std::size_t i = 3; i < 32; i += 4) EXPECT_TRUE(readers[i].done());
+    plain_buffer last;
+    expect_untouched(last);
+  });
 }
 
 // Completed, linked and not yet resumed.
-TEST_P(destroyed_coroutine, with_io_completed_but_not_resumed) {
-  open();
-  plain_buffer buffer;
-  int resumed = 0;
-  running reader(read_into(disk, buffer.span(), resumed));
-  // Destroying another one polls SPDK, and runs no user code.
-  while (in_flight() > 0) {
-    plain_buffer unused;
-    int nobody = 0;
-    running other(read_into(disk, unused.span(), nobody));
-    other.destroy();
-    EXPECT_EQ(nobody, 0);
-  }
-  EXPECT_EQ(resumed, 0);
-  EXPECT_FALSE(reader.done());
-  reader.destroy();
-  buffer.clear();
-  poll_times(10);
-  EXPECT_EQ(resumed, 0);
-  expect_untouched(buffer);
+TEST_F(destroyed_coroutine, with_io_completed_but_not_resumed) {
+  on_each([&](kind) {
+    plain_buffer buffer;
+    int resumed = 0;
+    running reader(read_into(disk, buffer.span(), resumed));
+    // Destroying another one polls SPDK, and runs no user code.
+    while (in_flight() > 0) {
+      plain_buffer unused;
+      int nobody = 0;
+      running other(read_into(disk, unused.span(), nobody));
+      other.destroy();
+      EXPECT_EQ(nobody, 0);
+    }
+    EXPECT_EQ(resumed, 0);
+    EXPECT_FALSE(reader.done());
+    reader.destroy();
+    buffer.clear();
+    poll_times(10);
+    EXPECT_EQ(resumed, 0);
+    expect_untouched(buffer);
+  });
 }
 
 // The same, by a coroutine that was resumed just before it, in the same turn.
-TEST_P(destroyed_coroutine, by_the_one_resumed_before_it) {
-  open();
-  plain_buffer buffer, own;
-  int resumed = 0;
-  running victim;
-  bool killed = false;
-  auto killer = [&]() -> sio::task<void> {
-    auto r = co_await disk.read(own.span(), 0);
-    EXPECT_TRUE(r) << message_of(r);
-    victim.destroy();
-    buffer.clear();
-    killed = true;
-  };
-  running first(killer());
-  victim = running(read_into(disk, buffer.span(), resumed));
-  EXPECT_FALSE(killed);
-  poll_until([&] { return killed; });
-  EXPECT_LE(resumed, 1);  // file devices may complete in another order
-  if (GetParam() == kind::null || GetParam() == kind::malloc) {
-    EXPECT_EQ(resumed, 0);
-  }
-  EXPECT_TRUE(first.done());
-  expect_untouched(buffer);
+TEST_F(destroyed_coroutine, by_the_one_resumed_before_it) {
+  on_each([&](kind k) {
+    plain_buffer buffer, own;
+    int resumed = 0;
+    running victim;
+    bool killed = false;
+    auto killer = [&]() -> sio::task<void> {
+      auto r = co_await disk.read(own.span(), 0);
+      EXPECT_TRUE(r) << message_of(r);
+      victim.destroy();
+      buffer.clear();
+      killed = true;
+    };
+    running first(killer());
+    victim = running(read_into(disk, buffer.span(), resumed));
+    EXPECT_FALSE(killed);
+    poll_until([&] { return killed; });
+    EXPECT_LE(resumed, 1);  // file devices may complete in another order
+    if (k == kind::null || k == kind::malloc) {
+      EXPECT_EQ(resumed, 0);
+    }
+    EXPECT_TRUE(first.done());
+    expect_untouched(buffer);
+  });
 }
 
-TEST_P(destroyed_coroutine, while_it_waits_for_memory) {
+TEST_F(destroyed_coroutine, while_it_waits_for_memory) {
   must(init_with_pool(2, 1));
-  open();
-  std::vector<std::unique_ptr<plain_buffer>> buffers;
-  std::vector<running> readers;
-  int resumed = 0;
-  for (int i = 0; i < 12; ++i) {
-    buffers.push_back(std::make_unique<plain_buffer>());
-    readers.emplace_back(read_into(disk, buffers.back()->span(), resumed));
-  }
-  EXPECT_GE(main_thread().statistics().memory_waits, 10u);
-  EXPECT_EQ(in_flight(), 12u);
-  for (std::size_t i : {11u, 5u, 2u, 3u}) {  // the last, one in the middle, the first two
-    readers[i].destroy();
-    buffers[i].reset();
-  }
-  EXPECT_EQ(in_flight(), 8u);
-  readers[0].destroy();  // one in flight: its bdev_io goes to a waiter
-  buffers[0].reset();
-  EXPECT_EQ(resumed, 0);
-  poll_until([&] { return resumed == 7; });
-  EXPECT_EQ(in_flight(), 0u);
-  plain_buffer last;
-  expect_untouched(last);
+  on_each([&](kind) {
+    std::vector<std::unique_ptr<plain_buffer>> buffers;
+    std::vector<running> readers;
+    int resumed = 0;
+    for (int i = 0; i < 12; ++i) {
+      buffers.push_back(std::make_unique<plain_buffer>());
+      readers.emplace_back(read_into(disk, buffers.back()->span(), resumed));
+    }
+    EXPECT_GE(main_thread().statistics().memory_waits, 10u);
+    EXPECT_EQ(in_flight(), 12u);
+    for (std::size_t i : {11u, 5u, 2u, 3u}) {  // the last, one in the middle, the first two
+      readers[i].destroy();
+      buffers[i].reset();
+    }
+    EXPECT_EQ(in_flight(), 8u);
+    readers[0].destroy();  // one in flight: its bdev_io goes to a waiter
+    buffers[0].reset();
+    EXPECT_EQ(resumed, 0);
+    poll_until([&] { return resumed == 7; });
+    EXPECT_EQ(in_flight(), 0u);
+    plain_buffer last;
+    expect_untouched(last);
+  });
 }
 
 // block_on is left by somebody else's exception, and destroys what it ran.
-TEST_P(destroyed_coroutine, by_an_exception_through_block_on) {
-  open();
-  plain_buffer buffer;
-  int resumed = 0;
-  sio::start(disk.read(buffer.span(), 1), [](auto) { throw std::runtime_error("somebody else"); });
-  EXPECT_THROW(run(read_into(disk, buffer.span(), resumed)), std::runtime_error);
-  buffer.clear();
-  EXPECT_EQ(in_flight(), 0u);
-  EXPECT_EQ(resumed, 0);
-  expect_untouched(buffer);
+TEST_F(destroyed_coroutine, by_an_exception_through_block_on) {
+  on_each([&](kind) {
+    plain_buffer buffer;
+    int resumed = 0;
+    sio::start(disk.read(buffer.span(), 1),
+               [](auto) { throw std::runtime_error("somebody else"); });
+    EXPECT_THROW(run(read_into(disk, buffer.span(), resumed)), std::runtime_error);
+    buffer.clear();
+    EXPECT_EQ(in_flight(), 0u);
+    EXPECT_EQ(resumed, 0);
+    expect_untouched(buffer);
+  });
 }
 
 // `pending` without coroutines: destroying it cancels the callback.
-TEST_P(destroyed_coroutine, or_pending_operation) {
-  open();
-  plain_buffer buffer;
-  int called = 0;
-  auto count = [&](sio::result<void>) { ++called; };
-  auto operation = std::make_unique<sio::pending<sio::io_operation, decltype(count)>>(
-      disk.read(buffer.span(), 0), count);
-  operation->start();
-  EXPECT_EQ(in_flight(), 1u);
-  operation.reset();
-  buffer.clear();
-  auto refused = std::make_unique<sio::pending<sio::io_operation, decltype(count)>>(
-      disk.read(buffer.span(), 1), count);
-  refused->start();
-  refused.reset();
-  poll_times(10);
-  EXPECT_EQ(called, 0);
-  expect_untouched(buffer);
+TEST_F(destroyed_coroutine, or_pending_operation) {
+  on_each([&](kind) {
+    plain_buffer buffer;
+    int called = 0;
+    auto count = [&](sio::result<void>) { ++called; };
+    auto operation = std::make_unique<sio::pending<sio::io_operation, decltype(count)>>(
+        disk.read(buffer.span(), 0), count);
+    operation->start();
+    EXPECT_EQ(in_flight(), 1u);
+    operation.reset();
+    buffer.clear();
+    auto refused = std::make_unique<sio::pending<sio::io_operation, decltype(count)>>(
+        disk.read(buffer.span(), 1), count);
+    refused->start();
+    refused.reset();
+    poll_times(10);
+    EXPECT_EQ(called, 0);
+    expect_untouched(buffer);
+  });
 }
 
 // Destroying one runs nobody else's code, however ready that is.

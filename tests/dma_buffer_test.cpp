@@ -84,10 +84,8 @@ TEST(dma_buffer, what_cannot_be_is_refused) {
   EXPECT_TRUE(dma_buffer::allocate(0).error() == std::errc::invalid_argument);
   EXPECT_TRUE(dma_buffer::allocate(1, 3).error() == std::errc::invalid_argument);
   EXPECT_EQ(dma_buffer::allocate(1, 3).error().what(), sio::operation_kind::allocate);
-}
 
-// Sizes near the end of the range are where roundings overflow.
-TEST(dma_buffer, more_than_there_is_says_how_much_was_asked_for) {
+  // Sizes near the end of the range are where roundings overflow.
   constexpr auto most = std::numeric_limits<std::size_t>::max();
   for (std::size_t bytes : {std::size_t{1} << 30, std::size_t{1} << 40, most / 2, most - 4096,
                             most - 63, most - 1, most}) {

@@ -35,8 +35,7 @@ std::string why_not(const sio::env_options& options) {
 }
 
 testing::AssertionResult contains(std::string_view text, std::string_view part) {
-  if (text.find(part) != text.npos)
-    return testing::AssertionSuccess();
+  if (text.find(part) != text.npos) return testing::AssertionSuccess();
   return testing::AssertionFailure() << '"' << text << "\" does not contain \"" << part << '"';
 }
 
@@ -46,8 +45,7 @@ std::string affinity() {
   EXPECT_EQ(sched_getaffinity(0, sizeof(set), &set), 0);
   std::string out;
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
-    if (CPU_ISSET(cpu, &set))
-      out += std::to_string(cpu) + ' ';
+    if (CPU_ISSET(cpu, &set)) out += std::to_string(cpu) + ' ';
   return out;
 }
 
@@ -144,8 +142,9 @@ TEST(env, names_a_core_mask_that_cannot_be) {
   auto end = in_own_process([] {
     auto o = small();
     o.core_mask = "no mask";
-    EXPECT_EQ(why_not(o), "env: core_mask \"no mask\" names no cores; use a mask in hex (\"0x3\") "
-                          "or a list (\"[0-1]\")");
+    EXPECT_EQ(why_not(o),
+              "env: core_mask \"no mask\" names no cores; use a mask in hex (\"0x3\") "
+              "or a list (\"[0-1]\")");
     o.core_mask = "0x0";
     EXPECT_TRUE(contains(why_not(o), "core_mask \"0x0\" names no cores"));
     o.core_mask = "[0-";

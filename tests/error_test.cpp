@@ -29,8 +29,9 @@ TEST(error, says_where_a_write_went_past_the_end) {
                 .offset = 4294967296,
                 .length = 4096,
                 .device_size = 268435456});
-  EXPECT_EQ(e.message(),
-            "write of 4096 bytes at 4294967296 to disk0: past the end (device has 268435456 bytes)");
+  EXPECT_EQ(
+      e.message(),
+      "write of 4096 bytes at 4294967296 to disk0: past the end (device has 268435456 bytes)");
   EXPECT_EQ(streamed(e), e.message());
 }
 
@@ -68,8 +69,7 @@ TEST(error, has_words_for_every_fault) {
                    sio::fault::wrong_thread, sio::fault::no_thread, sio::fault::thread_exiting,
                    sio::fault::device_closed, sio::fault::unsupported}) {
     sio::error e({.what = sio::operation_kind::read, .why = why, .block_size = 512});
-    for (const auto& other : seen)
-      EXPECT_NE(e.message(), other);
+    for (const auto& other : seen) EXPECT_NE(e.message(), other);
     EXPECT_EQ(e.message().find("Input/output error"), std::string::npos) << e;
     EXPECT_EQ(e.message().find('\n'), std::string::npos) << e;
     seen.push_back(e.message());
@@ -134,8 +134,7 @@ TEST(error, value_throws_system_error_with_the_same_text) {
 
 TEST(error, text_is_bounded_and_an_old_one_falls_back) {
   sio::error old(std::errc::timed_out, sio::operation_kind::sleep, "the first");
-  for (int i = 0; i < 1023; ++i)
-    sio::error(std::errc::io_error, sio::operation_kind::run, "later");
+  for (int i = 0; i < 1023; ++i) sio::error(std::errc::io_error, sio::operation_kind::run, "later");
   EXPECT_EQ(old.message(), "the first");
   sio::error last(std::errc::io_error, sio::operation_kind::run, "the last");
   EXPECT_EQ(old.message(), "sleep: Connection timed out");

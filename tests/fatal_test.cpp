@@ -39,8 +39,8 @@ TEST(fatal, an_exception_of_a_spawned_main) {
       throw std::runtime_error("from main");
     });
   });
-  EXPECT_TRUE(aborted_with(
-      end, "spdk-io: exception nobody waits for, in thread \"worker\": from main\n"));
+  EXPECT_TRUE(
+      aborted_with(end, "spdk-io: exception nobody waits for, in thread \"worker\": from main\n"));
 }
 
 TEST(fatal, an_exception_of_a_message_to_a_spawned_thread) {
@@ -53,17 +53,16 @@ TEST(fatal, an_exception_of_a_message_to_a_spawned_thread) {
 }
 
 TEST(fatal, an_exception_of_another_kind_is_reported_too) {
-  auto end = with_thread([](sio::thread&) {
-    auto t = sio::thread::spawn("worker", [](sio::thread&) { throw 5; });
-  });
+  auto end = with_thread(
+      [](sio::thread&) { auto t = sio::thread::spawn("worker", [](sio::thread&) { throw 5; }); });
   EXPECT_TRUE(aborted_with(end, "in thread \"worker\": not derived from std::exception"));
 }
 
 TEST(fatal, an_exception_while_a_thread_ends) {
-  auto end = with_thread([](sio::thread& t) {
-    (void)t.ref().send([] { throw std::runtime_error("too late"); });
-  });
-  EXPECT_TRUE(aborted_with(end, "in a continuation that ran while thread \"main\" ended: too late"));
+  auto end = with_thread(
+      [](sio::thread& t) { (void)t.ref().send([] { throw std::runtime_error("too late"); }); });
+  EXPECT_TRUE(
+      aborted_with(end, "in a continuation that ran while thread \"main\" ended: too late"));
 }
 
 struct plain_coroutine {
@@ -84,8 +83,7 @@ TEST(fatal, an_exception_under_a_poller_coroutine) {
     (void)t.ref().send([] { throw std::runtime_error("a continuation's"); });
     (void)sio::poller_coroutine<plain_coroutine>(t, [] { return std::suspend_always(); });
   });
-  EXPECT_TRUE(
-      aborted_with(end, "in a continuation run by a poller task: a continuation's"));
+  EXPECT_TRUE(aborted_with(end, "in a continuation run by a poller task: a continuation's"));
 }
 
 TEST(fatal, a_thread_destroyed_on_another_os_thread) {
@@ -100,8 +98,7 @@ TEST(fatal, a_thread_destroyed_inside_a_raw_callback) {
   auto end = with_thread([](sio::thread&) {
     static std::optional<sio::thread> further;
     further.emplace(sio::thread::create("further").value());
-    spdk_thread_send_msg(
-        further->native_handle(), [](void*) { further.reset(); }, nullptr);
+    spdk_thread_send_msg(further->native_handle(), [](void*) { further.reset(); }, nullptr);
     further->poll();
   });
   EXPECT_TRUE(aborted_with(end, "thread \"further\" destroyed inside spdk_thread_poll()"));
@@ -112,8 +109,7 @@ TEST(fatal, polling_inside_a_raw_callback) {
   auto end = with_thread([](sio::thread& t) {
     static std::size_t done = 1;
     spdk_thread_send_msg(
-        t.native_handle(),
-        [](void* self) { done = static_cast<sio::thread*>(self)->poll(); }, &t);
+        t.native_handle(), [](void* self) { done = static_cast<sio::thread*>(self)->poll(); }, &t);
     t.poll();
     EXPECT_EQ(done, 0u);
   });
@@ -125,9 +121,8 @@ TEST(fatal, polling_inside_a_raw_callback) {
 }
 
 TEST(fatal, polling_on_another_os_thread) {
-  auto end = with_thread([](sio::thread& t) {
-    std::jthread([&] { EXPECT_EQ(t.poll(), 0u); }).join();
-  });
+  auto end =
+      with_thread([](sio::thread& t) { std::jthread([&] { EXPECT_EQ(t.poll(), 0u); }).join(); });
 #ifdef NDEBUG
   EXPECT_TRUE(passed(end));
 #else
@@ -141,8 +136,7 @@ TEST(fatal, a_coroutine_destroyed_while_it_moves_between_threads) {
     started moving(further.ref().schedule());
     moving.destroy();
   });
-  EXPECT_TRUE(
-      aborted_with(end, "a coroutine was destroyed while it was moving to another thread"));
+  EXPECT_TRUE(aborted_with(end, "a coroutine was destroyed while it was moving to another thread"));
 }
 
 TEST(fatal, a_call_destroyed_on_another_os_thread) {

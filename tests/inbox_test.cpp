@@ -22,8 +22,7 @@ struct message : message_node {
 
 std::vector<std::size_t> numbers(message_node* first) {
   std::vector<std::size_t> out;
-  for (; first; first = first->next_message)
-    out.push_back(static_cast<message*>(first)->number);
+  for (; first; first = first->next_message) out.push_back(static_cast<message*>(first)->number);
   return out;
 }
 
@@ -62,8 +61,7 @@ TEST(inbox, keeps_each_senders_order_with_many_senders) {
   constexpr std::size_t each = 5000;
   inbox box;
   std::vector<std::vector<message>> messages(senders);
-  for (auto& m : messages)
-    m = std::vector<message>(each);
+  for (auto& m : messages) m = std::vector<message>(each);
   std::vector<std::jthread> threads;
   for (std::size_t s = 0; s < senders; ++s) {
     threads.emplace_back([&box, &own = messages[s], s] {
@@ -94,8 +92,7 @@ TEST(inbox, loses_nothing_when_it_closes_under_its_senders) {
   for (int round = 0; round < 100; ++round) {
     inbox box;
     std::vector<std::vector<message>> messages(senders);
-    for (auto& m : messages)
-      m = std::vector<message>(50);
+    for (auto& m : messages) m = std::vector<message>(50);
     std::atomic<std::size_t> accepted{0};
     std::size_t got = 0;
     {
@@ -103,8 +100,7 @@ TEST(inbox, loses_nothing_when_it_closes_under_its_senders) {
       for (auto& own : messages) {
         threads.emplace_back([&] {
           for (auto& m : own)
-            if (box.push(m))
-              ++accepted;
+            if (box.push(m)) ++accepted;
         });
       }
       got += numbers(box.take()).size();

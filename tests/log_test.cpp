@@ -24,11 +24,9 @@ void say(spdk_log_level level, const char* text) {
 class log : public testing::Test {
  protected:
   void listen(sio::log_level most) {
-    sio::set_log(
-        [this](sio::log_level level, std::string_view line) {
-          lines.emplace_back(level, std::string(line));
-        },
-        most);
+    sio::set_log([this](sio::log_level level,
+                        std::string_view line) { lines.emplace_back(level, std::string(line)); },
+                 most);
   }
   ~log() override { sio::set_log({}); }
 
@@ -79,14 +77,11 @@ TEST_F(log, may_be_replaced_while_other_threads_log) {
   std::vector<std::jthread> threads;
   for (int i = 0; i < 2; ++i) {
     threads.emplace_back([&] {
-      while (!stop)
-        say(SPDK_LOG_ERROR, "x\n");
+      while (!stop) say(SPDK_LOG_ERROR, "x\n");
     });
   }
-  for (int i = 0; i < 200; ++i)
-    sio::set_log([&](sio::log_level, std::string_view) { ++heard; });
-  while (heard == 0)
-    std::this_thread::yield();
+  for (int i = 0; i < 200; ++i) sio::set_log([&](sio::log_level, std::string_view) { ++heard; });
+  while (heard == 0) std::this_thread::yield();
   stop = true;
   threads.clear();
   EXPECT_GT(heard, 0);

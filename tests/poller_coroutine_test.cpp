@@ -38,13 +38,11 @@ class task {
   explicit task(std::coroutine_handle<promise_type> h) : handle(h) {}
   task(task&& other) noexcept : handle(std::exchange(other.handle, nullptr)) {}
   ~task() {
-    if (handle)
-      handle.destroy();
+    if (handle) handle.destroy();
   }
   bool done() const { return handle.done(); }
   void check() const {
-    if (handle.promise().exception)
-      std::rethrow_exception(handle.promise().exception);
+    if (handle.promise().exception) std::rethrow_exception(handle.promise().exception);
   }
   std::coroutine_handle<promise_type> handle;
 };
@@ -60,8 +58,7 @@ class runtime {
   }
   bool run_one() {
     std::unique_lock lock(mutex_);
-    if (queue_.empty())
-      return false;
+    if (queue_.empty()) return false;
     auto f = std::move(queue_.front());
     queue_.pop_front();
     lock.unlock();
@@ -93,8 +90,7 @@ class runtime {
   };
   void end_sleep() {
     sleep.reset();
-    if (auto h = std::exchange(sleeping, nullptr))
-      post([h] { h.resume(); });
+    if (auto h = std::exchange(sleeping, nullptr)) post([h] { h.resume(); });
   }
 
   std::optional<std::chrono::nanoseconds> sleep;
@@ -164,8 +160,7 @@ TEST_F(poller_coroutine, yields_within_its_budget) {
       sio::poller_coroutine<tiny::task>(thread, yield(), stop.get_token(), {.entries = 4});
   int turns = 0;
   auto body = [&]() -> sio::task<void> {
-    for (; turns < 1000; ++turns)
-      co_await sio::yield();
+    for (; turns < 1000; ++turns) co_await sio::yield();
   };
   started work(body());
   loop.spawn(polling);

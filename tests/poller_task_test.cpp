@@ -47,8 +47,7 @@ class poller_task : public testing::Test {
 struct saturating {
   explicit saturating(int n) : most(n), run(body(*this)) {}
   static sio::task<void> body(saturating& self) {
-    for (; self.turns < self.most; ++self.turns)
-      co_await sio::yield();
+    for (; self.turns < self.most; ++self.turns) co_await sio::yield();
   }
   int most;
   int turns = 0;
@@ -70,8 +69,8 @@ TEST_F(poller_task, polls_on_an_executor_that_can_only_post) {
 }
 
 TEST_F(poller_task, lets_the_loops_tasks_run_between_its_turns) {
-  auto polling =
-      must(sio::poller_task(thread, manual_loop::post_only(loop), sio::idle::spin(), {.entries = 4}));
+  auto polling = must(
+      sio::poller_task(thread, manual_loop::post_only(loop), sio::idle::spin(), {.entries = 4}));
   saturating work(1000);
   int turns_seen = -1;
   for (int i = 0; i < 10; ++i) {
@@ -94,8 +93,8 @@ TEST_F(poller_task, yields_when_its_time_is_used_up_too) {
 }
 
 TEST_F(poller_task, works_on_while_there_is_work_within_its_budget) {
-  auto polling = must(
-      sio::poller_task(thread, manual_loop::post_only(loop), sio::idle::spin(), {.time = 1h}));
+  auto polling =
+      must(sio::poller_task(thread, manual_loop::post_only(loop), sio::idle::spin(), {.time = 1h}));
   saturating work(100);
   loop.run_one();
   EXPECT_TRUE(work.run.done());
@@ -157,7 +156,9 @@ TEST_F(poller_task, stops_and_starts_again) {
 }
 
 TEST_F(poller_task, ends_with_its_handle) {
-  { auto polling = must(sio::poller_task(thread, manual_loop::post_only(loop))); }
+  {
+    auto polling = must(sio::poller_task(thread, manual_loop::post_only(loop)));
+  }
   loop.run_one();
   EXPECT_EQ(loop.posted(), 0u);
 }
@@ -176,7 +177,9 @@ TEST_F(poller_task, ends_with_its_thread) {
   auto polling = must(sio::poller_task(further, manual_loop::post_only(loop)));
   loop.run_one();
   EXPECT_FALSE(polling.stopped());
-  { auto ending = std::move(further); }
+  {
+    auto ending = std::move(further);
+  }
   settle(loop);
   EXPECT_TRUE(polling.stopped());
   EXPECT_EQ(loop.posted(), 0u);
@@ -405,11 +408,9 @@ TEST_F(poller_task, no_message_from_another_os_thread_is_slept_over) {
   std::jthread other([&, to = thread.ref()] {
     for (int i = 0; i < messages; ++i) {
       ASSERT_TRUE(to.send([&] {
-        if (++ran == messages)
-          real.stop();
+        if (++ran == messages) real.stop();
       }));
-      while (ran <= i)
-        std::this_thread::yield();
+      while (ran <= i) std::this_thread::yield();
     }
   });
   real.run();

@@ -32,8 +32,7 @@ TEST(poller, runs_at_each_poll_until_it_is_destroyed) {
     EXPECT_TRUE(main_thread().has_pollers());
     EXPECT_NE(p.native_handle(), nullptr);
   }
-  for (int i = 0; i < 3; ++i)
-    main_thread().poll();
+  for (int i = 0; i < 3; ++i) main_thread().poll();
   EXPECT_EQ(runs, 3);
   EXPECT_FALSE(main_thread().has_pollers());
 }
@@ -42,8 +41,7 @@ TEST(poller, with_a_period_runs_no_more_often_than_that) {
   std::vector<clock::time_point> runs;
   const auto start = clock::now();
   auto p = must(sio::poller::start(500us, [&] { runs.push_back(clock::now()); }));
-  for (int i = 0; i < 3; ++i)
-    main_thread().poll();
+  for (int i = 0; i < 3; ++i) main_thread().poll();
   poll_until([&] { return runs.size() == 3; });
   // From the start of one turn to the start of the next; what runs is a little behind either.
   EXPECT_GE(runs[0] - start, 500us);
@@ -54,8 +52,7 @@ TEST(poller, says_whether_it_worked) {
   bool worked = false;
   auto p = must(sio::poller::start([&] { return worked; }));
   main_thread().poll();  // SPDK learns after the first run
-  for (int i = 0; i < 3; ++i)
-    EXPECT_EQ(main_thread().poll(), 0u);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(main_thread().poll(), 0u);
   worked = true;
   EXPECT_GT(main_thread().poll(), 0u);
   worked = false;
@@ -73,8 +70,7 @@ TEST(poller, pauses_and_resumes) {
   p.pause();
   p.pause();
   EXPECT_TRUE(p.paused());
-  for (int i = 0; i < 3; ++i)
-    main_thread().poll();
+  for (int i = 0; i < 3; ++i) main_thread().poll();
   EXPECT_EQ(runs, 1);
   p.resume();
   p.resume();
@@ -88,8 +84,7 @@ TEST(poller, with_a_period_pauses_and_resumes) {
   poll_until([&] { return runs == 2; });
   p.pause();
   const auto until = clock::now() + 100us;
-  while (clock::now() < until)
-    main_thread().poll();
+  while (clock::now() < until) main_thread().poll();
   EXPECT_EQ(runs, 2);
   p.resume();
   poll_until([&] { return runs == 4; });
@@ -118,8 +113,7 @@ TEST(poller, may_pause_itself) {
     ++runs;
     p->pause();
   }));
-  for (int i = 0; i < 3; ++i)
-    main_thread().poll();
+  for (int i = 0; i < 3; ++i) main_thread().poll();
   EXPECT_EQ(runs, 1);
 }
 
@@ -162,8 +156,7 @@ TEST(poller, does_not_run_inside_its_own_run) {
   int runs = 0;
   auto p = must(sio::poller::start([&] {
     deepest = std::max(deepest, ++depth);
-    if (++runs < 10)
-      run(sio::yield());
+    if (++runs < 10) run(sio::yield());
     --depth;
   }));
   poll_until([&] { return runs >= 10; });
@@ -173,8 +166,7 @@ TEST(poller, does_not_run_inside_its_own_run) {
 TEST(poller, goes_on_after_an_exception) {
   int runs = 0;
   auto p = must(sio::poller::start([&] {
-    if (++runs == 1)
-      throw std::runtime_error("out of a poller");
+    if (++runs == 1) throw std::runtime_error("out of a poller");
   }));
   EXPECT_THROW(main_thread().poll(), std::runtime_error);
   EXPECT_EQ(runs, 1);
@@ -191,7 +183,9 @@ TEST(poller, stops_when_its_thread_ends_first) {
   further.poll();
   further.poll();
   EXPECT_EQ(runs, 1);
-  { auto ending = std::move(further); }
+  {
+    auto ending = std::move(further);
+  }
   const int at_the_end = runs;
   ASSERT_TRUE(p);
   EXPECT_EQ(p->native_handle(), nullptr);
@@ -234,10 +228,11 @@ TEST(poller, is_refused_while_the_thread_ends) {
   std::optional<sio::error> refused;
   ASSERT_TRUE(further.ref().send([&] {
     auto p = sio::poller::start([] {});
-    if (!p)
-      refused = p.error();
+    if (!p) refused = p.error();
   }));
-  { auto ending = std::move(further); }
+  {
+    auto ending = std::move(further);
+  }
   ASSERT_TRUE(refused);
   EXPECT_EQ(refused->message(), "poller: the thread is ending");
 }

@@ -21,8 +21,7 @@ struct entry : ready_node {
 
 std::vector<int> numbers(ready_list& list) {
   std::vector<int> out;
-  while (!list.empty())
-    out.push_back(static_cast<entry&>(list.pop_front()).number);
+  while (!list.empty()) out.push_back(static_cast<entry&>(list.pop_front()).number);
   return out;
 }
 
@@ -30,8 +29,7 @@ TEST(ready_list, is_first_in_first_out) {
   ready_list list;
   EXPECT_TRUE(list.empty());
   entry a(1), b(2), c(3);
-  for (auto* each : {&a, &b, &c})
-    list.push_back(*each);
+  for (auto* each : {&a, &b, &c}) list.push_back(*each);
   EXPECT_EQ(list.size(), 3u);
   EXPECT_EQ(&list.front(), &a);
   EXPECT_EQ(numbers(list), (std::vector{1, 2, 3}));
@@ -64,8 +62,7 @@ TEST(ready_list, gives_up_any_entry) {
   for (int victim = 0; victim < 3; ++victim) {
     ready_list list;
     std::vector<std::unique_ptr<entry>> entries;
-    for (int i = 0; i < 3; ++i)
-      list.push_back(*entries.emplace_back(std::make_unique<entry>(i)));
+    for (int i = 0; i < 3; ++i) list.push_back(*entries.emplace_back(std::make_unique<entry>(i)));
     list.erase(*entries[static_cast<std::size_t>(victim)]);
     entries[static_cast<std::size_t>(victim)] = nullptr;
     EXPECT_EQ(list.size(), 2u);
@@ -90,8 +87,7 @@ TEST(ready_list, an_entry_that_runs_may_destroy_the_next) {
   next = std::make_unique<entry>(1);
   first.run = run_and_destroy_next;
   next->run = last.run = count;
-  for (auto* each : {&first, next.get(), &last})
-    list.push_back(*each);
+  for (auto* each : {&first, next.get(), &last}) list.push_back(*each);
   while (!list.empty()) {
     ready_node& node = list.pop_front();
     node.run(node);

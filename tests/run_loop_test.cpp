@@ -26,8 +26,7 @@ static_assert(sio::runnable_executor<sio::run_loop::executor>);
 TEST(run_loop, runs_what_is_posted_in_order) {
   sio::run_loop loop;
   std::string log;
-  for (char c : {'a', 'b', 'c'})
-    loop.post([&log, c] { log += c; });
+  for (char c : {'a', 'b', 'c'}) loop.post([&log, c] { log += c; });
   EXPECT_EQ(log, "");
   EXPECT_TRUE(loop.run_one());
   EXPECT_EQ(log, "abc");
@@ -162,13 +161,11 @@ TEST(run_loop, timers_get_their_turn_under_saturated_work) {
   auto timer = loop.get_executor().new_timer();
   bool fired = false;
   std::move_only_function<void()> again = [&] {
-    if (!fired)
-      loop.post([&] { again(); });
+    if (!fired) loop.post([&] { again(); });
   };
   again();
   timer.start(1ms, [&] { fired = true; });
-  while (!fired)
-    loop.run_one();
+  while (!fired) loop.run_one();
   EXPECT_TRUE(fired);
 }
 
@@ -177,9 +174,7 @@ TEST(run_loop, another_os_thread_posts_and_wakes_it) {
   const auto here = std::this_thread::get_id();
   for (int i = 0; i < 500; ++i) {
     bool ran = false;
-    std::jthread other([&] {
-      loop.post([&] { ran = std::this_thread::get_id() == here; });
-    });
+    std::jthread other([&] { loop.post([&] { ran = std::this_thread::get_id() == here; }); });
     loop.run_one();  // waits
     EXPECT_TRUE(ran);
   }
@@ -205,8 +200,7 @@ TEST(run_loop, keeps_the_order_of_each_os_thread_that_posts) {
       for (int i = 0; i < each; ++i) {
         loop.post([&, t, i] {
           EXPECT_EQ(next[t]++, i);
-          if (++ran == 3 * each)
-            loop.stop();
+          if (++ran == 3 * each) loop.stop();
         });
       }
     });

@@ -61,9 +61,7 @@ TEST(run_until, rethrows) {
 TEST(run_until, an_exception_of_another_continuation_destroys_the_application) {
   auto alive = std::make_shared<int>();
   std::weak_ptr<int> watch = alive;
-  auto app = [](std::shared_ptr<int>) -> sio::task<void> {
-    (void)co_await sio::sleep_for(24h);
-  };
+  auto app = [](std::shared_ptr<int>) -> sio::task<void> { (void)co_await sio::sleep_for(24h); };
   ASSERT_TRUE(main_thread().ref().send([] { throw std::logic_error("of another one"); }));
   EXPECT_THROW(sio::run_until(main_thread(), app(std::move(alive))), std::logic_error);
   EXPECT_TRUE(watch.expired());
@@ -82,8 +80,9 @@ TEST(run_until, a_loop_that_is_stopped_from_outside_cancels) {
   auto r = sio::run_until(loop.get_executor(), main_thread(), app(std::move(alive)));
   ASSERT_FALSE(r);
   EXPECT_TRUE(r.error() == std::errc::operation_canceled);
-  EXPECT_EQ(r.error().message(), "run_until: the loop of thread \"main\" was stopped before the "
-                                 "application had ended");
+  EXPECT_EQ(r.error().message(),
+            "run_until: the loop of thread \"main\" was stopped before the "
+            "application had ended");
   EXPECT_TRUE(watch.expired());
   EXPECT_TRUE(main_thread().idle());
 }
@@ -131,8 +130,7 @@ TEST(run_until, drains_what_is_ready) {
 TEST(run_until, does_not_drain_for_ever) {
   bool stop = false;
   auto spinner = [&]() -> sio::task<void> {
-    while (!stop)
-      co_await sio::yield();
+    while (!stop) co_await sio::yield();
   };
   started beside(spinner());
   EXPECT_EQ(sio::run_until(main_thread(), sleepy(2)), 2);

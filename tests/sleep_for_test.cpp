@@ -40,8 +40,7 @@ TEST(sleep_for, zero_or_less_wakes_at_the_next_poll) {
 TEST(sleep_for, a_very_long_sleep_does_not_end) {
   started run(sio::sleep_for(std::chrono::nanoseconds::max()));
   started shorter(sio::sleep_for(24h * 365 * 100));
-  for (int i = 0; i < 100; ++i)
-    main_thread().poll();
+  for (int i = 0; i < 100; ++i) main_thread().poll();
   EXPECT_FALSE(run.done());
   EXPECT_FALSE(shorter.done());
   EXPECT_FALSE(main_thread().idle());  // somebody waits
@@ -91,8 +90,7 @@ TEST(sleep_for, a_ready_sleeper_may_be_destroyed_by_the_one_before) {
   };
   first.emplace(body('a'));
   second.emplace(body('b'));
-  for (int i = 0; i < 3; ++i)
-    main_thread().poll();
+  for (int i = 0; i < 3; ++i) main_thread().poll();
   EXPECT_EQ(log, "a");
 }
 
@@ -103,8 +101,9 @@ TEST(sleep_for, needs_an_attached_thread) {
     auto r = run.take();
     ASSERT_FALSE(r);
     EXPECT_TRUE(r.error() == std::errc::operation_not_permitted);
-    EXPECT_EQ(r.error().message(), "sleep: no SPDK thread is attached here (call "
-                                   "spdk_io::thread::attach() first)");
+    EXPECT_EQ(r.error().message(),
+              "sleep: no SPDK thread is attached here (call "
+              "spdk_io::thread::attach() first)");
   });
 }
 

@@ -41,8 +41,7 @@ TEST(spawned_thread, main_may_be_a_coroutine) {
       co_await sio::yield();
       ++steps;
       auto slept = co_await sio::sleep_for(100us);
-      if (slept)
-        ++steps;
+      if (slept) ++steps;
     }));
   }
   EXPECT_EQ(steps, 3);  // it ran to its end although it was asked to stop at once
@@ -52,8 +51,7 @@ TEST(spawned_thread, main_sees_the_request_to_stop) {
   std::atomic<bool> saw{false};
   auto t =
       must(sio::thread::spawn("own", [&](sio::thread&, std::stop_token stop) -> sio::task<void> {
-        while (!stop.stop_requested())
-          co_await sio::yield();
+        while (!stop.stop_requested()) co_await sio::yield();
         saw = true;
       }));
   auto alive = run(t.ref().call([] { return true; }));
@@ -65,8 +63,7 @@ TEST(spawned_thread, main_sees_the_request_to_stop) {
 
 TEST(spawned_thread, serves_after_main_has_ended_until_it_is_stopped) {
   auto t = must(sio::thread::spawn("server"));
-  for (int i = 0; i < 100; ++i)
-    EXPECT_EQ(run(t.ref().call([i] { return i; })).value(), i);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(run(t.ref().call([i] { return i; })).value(), i);
   auto ref = t.ref();
   t.join();
   EXPECT_FALSE(ref.send([] {}));
@@ -75,12 +72,10 @@ TEST(spawned_thread, serves_after_main_has_ended_until_it_is_stopped) {
 TEST(spawned_thread, serves_after_a_request_to_stop_until_main_has_ended) {
   std::atomic<bool> go_on{false};
   auto t = must(sio::thread::spawn("busy", [&](sio::thread&) -> sio::task<void> {
-    while (!go_on)
-      co_await sio::yield();
+    while (!go_on) co_await sio::yield();
   }));
   t.request_stop();
-  for (int i = 0; i < 100; ++i)
-    EXPECT_EQ(run(t.ref().call([] { return 3; })).value(), 3);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(run(t.ref().call([] { return 3; })).value(), 3);
   go_on = true;
   t.join();
 }
@@ -90,8 +85,7 @@ TEST(spawned_thread, runs_the_messages_that_it_accepted_before_it_ends) {
     std::atomic<int> ran{0};
     {
       auto t = must(sio::thread::spawn("own"));
-      for (int i = 0; i < 10; ++i)
-        ASSERT_TRUE(t.ref().send([&] { ++ran; }));
+      for (int i = 0; i < 10; ++i) ASSERT_TRUE(t.ref().send([&] { ++ran; }));
     }
     ASSERT_EQ(ran, 10);
   }
@@ -121,10 +115,11 @@ TEST(spawned_thread, main_keeps_what_it_captured_until_it_has_ended) {
   auto kept = std::make_shared<std::atomic<int>>(0);
   std::weak_ptr<std::atomic<int>> watch = kept;
   {
-    auto t = must(sio::thread::spawn("own", [kept = std::move(kept)](sio::thread&) -> sio::task<void> {
-      co_await sio::yield();
-      ++*kept;
-    }));
+    auto t =
+        must(sio::thread::spawn("own", [kept = std::move(kept)](sio::thread&) -> sio::task<void> {
+          co_await sio::yield();
+          ++*kept;
+        }));
     EXPECT_TRUE(run(t.ref().call([] {})));
   }
   EXPECT_TRUE(watch.expired());

@@ -83,8 +83,7 @@ TEST(start, the_callback_may_start_the_next) {
   struct again {
     int* left;
     void operator()(sio::result<void>) const {
-      if (--*left > 0)
-        sio::start(sio::sleep_for(0ns), *this);
+      if (--*left > 0) sio::start(sio::sleep_for(0ns), *this);
     }
   };
   sio::start(sio::sleep_for(0ns), again{&left});
@@ -117,8 +116,7 @@ TEST(pending, destroyed_before_its_end_calls_nobody) {
     sio::pending failed(gone.call([] {}), on_failure);
     failed.start();
   }
-  for (int i = 0; i < 3; ++i)
-    main_thread().poll();
+  for (int i = 0; i < 3; ++i) main_thread().poll();
   EXPECT_EQ(called, 0);
 }
 

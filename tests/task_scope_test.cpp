@@ -50,8 +50,7 @@ TEST(task_scope, starts_what_it_spawns_and_joins_all) {
   std::deque<gate> gates(3);
   int alive = 0;
   sio::task_scope scope;
-  for (auto& g : gates)
-    scope.spawn(hold(g, alive));
+  for (auto& g : gates) scope.spawn(hold(g, alive));
   EXPECT_EQ(alive, 3);
   EXPECT_EQ(scope.running(), 3u);
   started join(scope.join());
@@ -158,8 +157,7 @@ TEST(task_scope, destroys_what_has_not_ended) {
   int alive = 0;
   {
     sio::task_scope scope;
-    for (auto& g : gates)
-      scope.spawn(hold(g, alive));
+    for (auto& g : gates) scope.spawn(hold(g, alive));
     gates[1].open();
     EXPECT_EQ(alive, 2);
   }

@@ -26,14 +26,12 @@ sio::task<int> one() { co_return 1; }
 
 sio::task<long> sum(long n) {
   long total = 0;
-  for (long i = 0; i < n; ++i)
-    total += co_await one();
+  for (long i = 0; i < n; ++i) total += co_await one();
   co_return total;
 }
 
 sio::task<int> depth(int n) {
-  if (n == 0)
-    co_return 0;
+  if (n == 0) co_return 0;
   int below = co_await depth(n - 1);
   co_return below + 1;
 }

@@ -45,8 +45,7 @@ class thread_ref : public testing::Test {
 
 TEST_F(thread_ref, sends_in_order_and_never_runs_inside) {
   std::string log;
-  for (char c : {'a', 'b', 'c'})
-    ASSERT_TRUE(ref.send([&log, c] { log += c; }));
+  for (char c : {'a', 'b', 'c'}) ASSERT_TRUE(ref.send([&log, c] { log += c; }));
   EXPECT_EQ(log, "");
   main_thread().poll();
   EXPECT_EQ(log, "");
@@ -140,7 +139,8 @@ TEST_F(thread_ref, call_brings_exceptions_back) {
 }
 
 TEST_F(thread_ref, call_takes_and_gives_what_can_only_be_moved) {
-  auto r = run_with_target(ref.call([p = std::make_unique<int>(5)]() mutable { return std::move(p); }));
+  auto r =
+      run_with_target(ref.call([p = std::make_unique<int>(5)]() mutable { return std::move(p); }));
   EXPECT_EQ(*r.value(), 5);
 }
 
@@ -150,8 +150,7 @@ TEST_F(thread_ref, call_awaits_what_the_function_returns) {
     where.emplace_back(sio::thread::current()->name());
     co_await sio::yield();
     where.emplace_back(sio::thread::current()->name());
-    if (auto r = co_await sio::sleep_for(1us); !r)
-      co_return -1;
+    if (auto r = co_await sio::sleep_for(1us); !r) co_return -1;
     where.emplace_back(sio::thread::current()->name());
     co_return 7;
   };
@@ -171,8 +170,7 @@ TEST_F(thread_ref, calls_nest_there_and_back) {
   auto home = main_thread().ref();
   auto there = [&]() -> sio::task<sio::result<int>> {
     auto r = co_await home.call([] { return 20; });
-    if (!r)
-      co_return r;
+    if (!r) co_return r;
     co_return *r + 1;
   };
   EXPECT_EQ(run_with_target(ref.call(there)).value(), 21);
@@ -243,8 +241,7 @@ TEST_F(thread_ref, schedule_moves_the_coroutine) {
   std::vector<std::string> where;
   auto body = [&]() -> sio::task<void> {
     where.emplace_back(sio::thread::current()->name());
-    if (auto r = co_await ref.schedule(); r)
-      where.emplace_back(sio::thread::current()->name());
+    if (auto r = co_await ref.schedule(); r) where.emplace_back(sio::thread::current()->name());
     if (auto r = co_await main_thread().ref().schedule(); r)
       where.emplace_back(sio::thread::current()->name());
   };
@@ -322,7 +319,9 @@ TEST_F(thread_ref, a_destroyed_call_to_another_os_thread_is_waited_for) {
   auto other = must(sio::thread::spawn("other"));
   for (int i = 0; i < 200; ++i) {
     std::atomic<bool> ran{false};
-    { started run(other.ref().call([&] { ran = true; })); }
+    {
+      started run(other.ref().call([&] { ran = true; }));
+    }
     EXPECT_TRUE(ran);
   }
 }
@@ -340,8 +339,7 @@ TEST_F(thread_ref, keeps_the_order_of_each_sender) {
           ASSERT_TRUE(ref.send([&, s, i] { EXPECT_EQ(next[s]++, i); }));
       });
     }
-    while (next != std::vector<int>{each, each, each})
-      target->poll();
+    while (next != std::vector<int>{each, each, each}) target->poll();
   }
   EXPECT_TRUE(target->idle());
 }
@@ -390,11 +388,9 @@ TEST_F(thread_ref, schedule_moves_to_another_os_thread_and_back) {
   auto body = [&]() -> sio::task<bool> {
     bool right = true;
     for (int i = 0; i < 200; ++i) {
-      if (auto r = co_await other.ref().schedule(); !r)
-        co_return false;
+      if (auto r = co_await other.ref().schedule(); !r) co_return false;
       right = right && std::this_thread::get_id() != here;
-      if (auto r = co_await home.schedule(); !r)
-        co_return false;
+      if (auto r = co_await home.schedule(); !r) co_return false;
       right = right && std::this_thread::get_id() == here;
     }
     co_return right;
@@ -409,12 +405,12 @@ TEST_F(thread_ref, loses_no_message_when_the_target_ends) {
     std::atomic<int> ran{0};
     auto gone = must(sio::thread::create("gone"));
     std::jthread sender([&, to = gone.ref()] {
-      while (to.send([&] { ++ran; }))
-        ++accepted;
+      while (to.send([&] { ++ran; })) ++accepted;
     });
-    while (ran == 0)
-      gone.poll();
-    { auto ending = std::move(gone); }
+    while (ran == 0) gone.poll();
+    {
+      auto ending = std::move(gone);
+    }
     sender.join();
     ASSERT_EQ(ran, accepted);
   }

@@ -93,8 +93,7 @@ TEST(thread, poll_runs_what_was_ready_and_says_how_much) {
   settle(t);
   EXPECT_EQ(t.poll(), 0u);
   int ran = 0;
-  for (int i = 0; i < 3; ++i)
-    ASSERT_TRUE(t.ref().send([&] { ++ran; }));
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(t.ref().send([&] { ++ran; }));
   EXPECT_FALSE(t.idle());
   EXPECT_EQ(ran, 0);
   EXPECT_EQ(t.poll(), 3u);
@@ -108,8 +107,7 @@ TEST(thread, poll_runs_no_more_than_was_ready_when_it_looked) {
   settle(t);
   int turns = 0;
   auto body = [&]() -> sio::task<void> {
-    for (; turns < 3; ++turns)
-      co_await sio::yield();
+    for (; turns < 3; ++turns) co_await sio::yield();
   };
   started run(body());
   EXPECT_EQ(t.poll(), 1u);
@@ -125,8 +123,7 @@ TEST(thread, poll_runs_at_most_max_messages) {
   sio::thread& t = main_thread();
   settle(t);
   std::string log;
-  for (char c : {'a', 'b', 'c', 'd', 'e'})
-    ASSERT_TRUE(t.ref().send([&log, c] { log += c; }));
+  for (char c : {'a', 'b', 'c', 'd', 'e'}) ASSERT_TRUE(t.ref().send([&log, c] { log += c; }));
   EXPECT_EQ(t.poll(2), 2u);
   EXPECT_EQ(log, "ab");
   EXPECT_EQ(t.poll(2), 2u);
@@ -249,8 +246,7 @@ TEST(thread, its_end_finishes_what_yields) {
   auto made = sio::thread::create("ending");
   int turns = 0;
   auto body = [&]() -> sio::task<void> {
-    for (; turns < 100; ++turns)
-      co_await sio::yield();
+    for (; turns < 100; ++turns) co_await sio::yield();
   };
   std::optional<started<sio::task<void>>> run;
   ASSERT_TRUE(made->ref().send([&] { run.emplace(body()); }));

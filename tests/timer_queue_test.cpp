@@ -24,8 +24,7 @@ TEST(timer_queue, gives_the_earliest_first) {
   late.due = 30;
   early.due = 10;
   middle.due = 20;
-  for (auto* each : {&late, &early, &middle})
-    queue.arm(*each);
+  for (auto* each : {&late, &early, &middle}) queue.arm(*each);
   for (auto* expected : {&early, &middle, &late}) {
     EXPECT_EQ(&queue.first(), expected);
     EXPECT_EQ(queue.next_due(), expected->due);

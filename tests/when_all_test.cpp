@@ -97,8 +97,7 @@ TEST(when_all, of_a_vector_keeps_its_order) {
   std::deque<gate> gates(5);
   std::string log;
   std::vector<sio::task<int>> all;
-  for (int i = 0; i < 5; ++i)
-    all.push_back(after(gates[static_cast<std::size_t>(i)], i, log));
+  for (int i = 0; i < 5; ++i) all.push_back(after(gates[static_cast<std::size_t>(i)], i, log));
   started run(sio::when_all(std::move(all)));
   for (std::size_t i = 5; i-- > 0;) {
     EXPECT_FALSE(run.done());

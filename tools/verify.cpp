@@ -16,8 +16,13 @@
 #include <asio/io_context.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
+#include <fstream>
+#include <limits>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace spdk_io_tool {
@@ -99,21 +104,35 @@ std::string interruption_text(const verify_job& job, const std::optional<test_fi
   return out;
 }
 
-outcome<sio::env> start_env(const verify_options& o) {
-  sio::env_options env{.name = "spdk-io", .hugepages = o.hugepages, .pci = false};
-  if (!o.hugepages) {
-    // SPDK's own pools need about 250 MiB; the allocator wants some slack around each buffer.
-    std::uint64_t bytes = o.depth * (o.block_size + 8192);
-    if (o.device == device_kind::malloc) bytes += o.size + o.size / 16;
-    const std::uint64_t mib = 512 + (bytes >> 20);
-    if (mib > static_cast<std::uint64_t>(std::numeric_limits<int>::max())) {
-      return refused("--size, --depth and --block-size together need more memory than there is");
-    }
-    env.memory_mib = static_cast<int>(mib);
+// What the kernel can give without swapping, in MiB; a great deal if it does not say.
+std::uint64_t available_mib() {
+  std::ifstream in("/proc/meminfo");
+  for (std::string word; in >> word;) {
+    std::uint64_t kib = 0;
+    if (word == "MemAvailable:" && in >> kib) return kib / 1024;
   }
-  auto started = sio::env::start(env);
-  if (!started) return failed(started.error().message());
-  return std::move(*started);
+  return std::numeric_limits<int>::max();
+}
+
+// For SPDK's memory without hugepages, which is taken at once.
+outcome<int> memory_mib(const verify_options& o) {
+  // SPDK's own pools need about 250 MiB; the allocator wants some slack around each buffer.
+  const std::uint64_t buffers = std::min<std::uint64_t>(o.depth, o.blocks());
+  std::uint64_t mib = 512 + ((buffers * (o.block_size + 8192)) >> 20);
+  if (o.device == device_kind::malloc) mib += (o.size >> 20) + (o.size >> 24);
+  const std::uint64_t most = available_mib();
+  if (mib <= most && mib <= std::numeric_limits<int>::max()) return static_cast<int>(mib);
+  return failed(fmt::format(
+      "not enough memory for --depth {} of --block-size {}{}: {} MiB needed, "
+      "{} MiB available",
+      o.depth, o.block_size, o.device == device_kind::malloc ? " and the device" : "", mib, most));
+}
+
+outcome<sio::env> start_env(const verify_options& o, int memory) {
+  auto started = sio::env::start(
+      {.name = "spdk-io", .memory_mib = memory, .hugepages = o.hugepages, .pci = false});
+  if (started) return std::move(*started);
+  return failed(started.error().message() + (o.hugepages ? " (leave out --hugepages)" : ""));
 }
 
 outcome<void> run_on_loop(asio::io_context& loop, sio::thread& thread, verify_job& job,
@@ -133,6 +152,9 @@ outcome<int> print(const std::string& text, int code) {
 
 outcome<int> verify(verify_options o) {
   if (auto ok = complete(o); !ok) return std::unexpected(ok.error());
+  outcome<int> memory = 0;  // all there is
+  if (!o.hugepages) memory = memory_mib(o);
+  if (!memory) return std::unexpected(memory.error());
   asio::io_context loop;
   std::optional<test_file> file;
   stop_signals signals(loop, [&file] {
@@ -145,7 +167,7 @@ outcome<int> verify(verify_options o) {
     if (!opened) return std::unexpected(opened.error());
     file.emplace(std::move(*opened));
   }
-  auto env = start_env(o);
+  auto env = start_env(o, *memory);
   if (!env) return std::unexpected(env.error());
   auto thread = sio::thread::attach("verify");
   if (!thread) return failed(thread.error().message());

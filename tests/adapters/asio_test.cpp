@@ -53,8 +53,9 @@ TEST_F(asio_adapter, poller_task_is_a_coroutine_among_others) {
     std::stop_source stop;
     bool ended = false;
     int got = 0;
-    auto polling = spins ? sio::adapters::asio::poller_task(thread, sio::idle::spin(), stop.get_token())
-                         : sio::adapters::asio::poller_task(thread, sio::idle::backoff(), stop.get_token());
+    auto polling =
+        spins ? sio::adapters::asio::poller_task(thread, sio::idle::spin(), stop.get_token())
+              : sio::adapters::asio::poller_task(thread, sio::idle::backoff(), stop.get_token());
     asio::co_spawn(ctx, std::move(polling), [&](std::exception_ptr e) { ended = !e; });
     asio::co_spawn(ctx, sleepy(4), [&](std::exception_ptr, int value) {
       got = value;
@@ -113,8 +114,7 @@ TEST_F(asio_adapter, timers_fire_under_saturated_io) {
   auto worker = [&]() -> sio::task<sio::result<void>> {
     auto buffer = must(sio::dma_buffer::allocate(4096));
     while (!stop) {
-      if (auto r = co_await disk.read(buffer, 0); !r)
-        co_return r;
+      if (auto r = co_await disk.read(buffer, 0); !r) co_return r;
       ++reads;
     }
     co_return sio::result<void>();
@@ -124,8 +124,7 @@ TEST_F(asio_adapter, timers_fire_under_saturated_io) {
   std::function<void(const asio::error_code&)> on_time = [&](const asio::error_code& e) {
     ASSERT_FALSE(e);
     stop = ++fired == 5;
-    if (stop)
-      return;
+    if (stop) return;
     timer.expires_after(1ms);
     timer.async_wait(on_time);
   };
@@ -133,8 +132,7 @@ TEST_F(asio_adapter, timers_fire_under_saturated_io) {
   timer.async_wait(on_time);
   auto app = [&]() -> sio::task<sio::result<void>> {
     sio::task_scope scope;
-    for (int i = 0; i < 8; ++i)
-      scope.spawn(worker());
+    for (int i = 0; i < 8; ++i) scope.spawn(worker());
     co_return co_await scope.join();
   };
   auto r = sio::run_until(ctx, thread, app());
@@ -148,9 +146,7 @@ TEST_F(asio_adapter, run_until_takes_a_task_or_an_awaitable) {
   EXPECT_EQ(sio::run_until(ctx, thread, sleepy(7)), 7);
   EXPECT_EQ(sio::run_until(ctx, thread, sleepy(8), sio::idle::spin()), 8);
   bool ran = false;
-  auto nothing = [&]() -> asio::awaitable<void> {
-    ran = co_await sleepy(1) == 1;
-  };
+  auto nothing = [&]() -> asio::awaitable<void> { ran = co_await sleepy(1) == 1; };
   sio::run_until(ctx, thread, nothing());
   EXPECT_TRUE(ran);
 }
@@ -166,8 +162,7 @@ TEST_F(asio_adapter, run_until_runs_the_loops_other_work) {
   };
   asio::co_spawn(ctx, ticker(), asio::detached);
   auto app = [&]() -> sio::task<int> {
-    while (fired < 3)
-      co_await sio::yield();
+    while (fired < 3) co_await sio::yield();
     co_return fired;
   };
   EXPECT_EQ(sio::run_until(ctx, thread, app()), 3);
@@ -218,8 +213,7 @@ TEST_F(asio_adapter, a_stopped_loop_cancels_the_application) {
   // Asio keeps the coroutine: it goes on where the loop is run again.
   ctx.restart();
   EXPECT_EQ(sio::run_until(ctx, thread, sleepy(4)), 4);
-  for (int i = 0; i < 100; ++i)
-    ctx.poll();
+  for (int i = 0; i < 100; ++i) ctx.poll();
 }
 
 TEST_F(asio_adapter, async_calls_back_from_the_loop) {
@@ -238,8 +232,9 @@ TEST_F(asio_adapter, async_calls_back_from_the_loop) {
 TEST_F(asio_adapter, async_takes_handlers_that_can_only_be_moved_and_keeps_the_loop_busy) {
   auto polling = must(sio::poller_task(thread, ctx));
   int got = 0;
-  thread.ref().call([] { return 5; }).async(
-      [p = std::make_unique<int>(4), &got, &polling](sio::result<int> r) {
+  thread.ref()
+      .call([] { return 5; })
+      .async([p = std::make_unique<int>(4), &got, &polling](sio::result<int> r) {
         got = *p + r.value();
         polling.stop();
       });
@@ -253,8 +248,7 @@ TEST_F(asio_adapter, async_brings_an_error_of_the_start) {
     auto r = co_await gone.call([] {}).async(asio::use_awaitable);
     co_return r ? "no error" : r.error().message();
   };
-  EXPECT_EQ(sio::run_until(ctx, thread, app()),
-            "message to thread \"gone\": the thread has ended");
+  EXPECT_EQ(sio::run_until(ctx, thread, app()), "message to thread \"gone\": the thread has ended");
 }
 
 TEST_F(asio_adapter, async_runs_its_handler_on_the_executor_bound_to_it) {
@@ -272,7 +266,8 @@ TEST_F(asio_adapter, async_runs_its_handler_on_the_executor_bound_to_it) {
   // On an executor of another loop the handler waits for that loop.
   asio::io_context other;
   bool ran = false;
-  sio::sleep_for(0ns).async(asio::bind_executor(other.get_executor(), [&](sio::result<void>) { ran = true; }));
+  sio::sleep_for(0ns).async(
+      asio::bind_executor(other.get_executor(), [&](sio::result<void>) { ran = true; }));
   poll_until([&] { return thread.idle(); });
   EXPECT_FALSE(ran);
   other.run();

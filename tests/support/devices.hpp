@@ -9,9 +9,9 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <initializer_list>
 #include <iterator>
 #include <memory>
-#include <ostream>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -68,13 +68,16 @@ inline std::string_view to_string(kind k) {
   }
   return "?";
 }
-inline void PrintTo(kind k, std::ostream* out) { *out << to_string(k); }
 
-struct kind_name {
-  std::string operator()(const testing::TestParamInfo<kind>& info) const {
-    return std::string(to_string(info.param));
+// Runs body(kind) for each; what fails says on which.
+template <class Body>
+void for_each_kind(std::initializer_list<kind> kinds, Body body) {
+  for (kind k : kinds) {
+    SCOPED_TRACE(std::string(to_string(k)));
+    body(k);
+    if (testing::Test::HasFatalFailure()) return;
   }
-};
+}
 
 // Creates a device of that kind; files lie in `folder` under the device's name.
 inline void create_device(kind k, const temp_folder& folder, const std::string& name,

@@ -37,8 +37,7 @@ class manual_loop {
   // Runs the oldest callable; false if there is none.
   bool run_one() {
     std::unique_lock lock(mutex_);
-    if (posted_.empty())
-      return false;
+    if (posted_.empty()) return false;
     function f = std::move(posted_.front());
     posted_.pop_front();
     lock.unlock();
@@ -49,15 +48,13 @@ class manual_loop {
   // What its timer was last armed with, while it is armed.
   std::optional<std::chrono::nanoseconds> armed() const {
     for (const auto* each : timers_)
-      if (each->f)
-        return each->duration;
+      if (each->f) return each->duration;
     return std::nullopt;
   }
   // Lets the time of every armed timer come.
   void fire() {
     for (auto* each : std::vector(timers_))
-      if (each->f)
-        std::exchange(each->f, nullptr)();
+      if (each->f) std::exchange(each->f, nullptr)();
   }
 
  private:
@@ -78,8 +75,7 @@ class manual_loop::timer {
   }
   timer(timer&&) = default;
   ~timer() {
-    if (slot_)
-      std::erase(loop_->timers_, slot_.get());
+    if (slot_) std::erase(loop_->timers_, slot_.get());
   }
   void start(std::chrono::nanoseconds duration, function f) {
     slot_->duration = duration;

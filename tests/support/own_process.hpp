@@ -63,8 +63,7 @@ process_end in_own_process(F f) {
 }
 
 inline testing::AssertionResult passed(const process_end& end) {
-  if (WIFEXITED(end.status) && WEXITSTATUS(end.status) == 0)
-    return testing::AssertionSuccess();
+  if (WIFEXITED(end.status) && WEXITSTATUS(end.status) == 0) return testing::AssertionSuccess();
   return testing::AssertionFailure() << "wait status " << end.status << '\n' << end.out << end.err;
 }
 

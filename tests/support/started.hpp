@@ -31,8 +31,7 @@ class gate {
 
   void open() {
     open_ = true;
-    for (auto h : std::exchange(waiting_, {}))
-      h.resume();
+    for (auto h : std::exchange(waiting_, {})) h.resume();
   }
 
  private:

@@ -64,6 +64,13 @@ TEST_F(verify_failures, says_why_an_argument_is_wrong) {
   expect_failure({"--size", "8M", "--corrupt-block", "2048"}, 2, "the blocks are 0 to 2047");
 }
 
+// Before anything is made: the kernel would end the process, and leave the file.
+TEST_F(verify_failures, refuses_more_memory_than_there_is) {
+  expect_failure({"--depth", "65536", "--block-size", "64M", "--size", "4T"}, 1,
+                 "not enough memory for --depth 65536");
+  expect_failure({"--device", "malloc", "--size", "4T"}, 1, "not enough memory");
+}
+
 TEST_F(verify_failures, needs_a_subcommand) {
   const ended end = child_process(folder_.path(), {SPDK_IO_COMMAND}).wait();
   EXPECT_EQ(end.status, 2);
