@@ -24,6 +24,8 @@ class memory_wait;
 // then it may be moved. From then on it stays where it is until it has completed, and the
 // buffer (and an array of buffers) must live as long.
 //
+// Requires: the handle that made it lives until it is started.
+//
 // Thread: it is started and completes on the channel's thread; it resumes whoever awaits from
 // thread::poll(), never inside SPDK.
 //
