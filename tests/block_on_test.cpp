@@ -45,7 +45,10 @@ TEST(block_on, lets_the_others_run_meanwhile) {
   int turns = 0;
   bool stop = false;
   auto other = [&]() -> sio::task<void> {
-    for (; !stop; ++turns) co_await sio::yield();
+    while (!stop) {
+      ++turns;
+      co_await sio::yield();
+    }
   };
   started beside(other());
   auto body = [&]() -> sio::task<void> {

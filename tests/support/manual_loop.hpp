@@ -64,8 +64,8 @@ class manual_loop {
   };
 
   mutable std::mutex mutex_;
-  std::deque<function> posted_;
   std::vector<slot*> timers_;
+  std::deque<function> posted_;  // goes first: what it holds may hold timers
 };
 
 class manual_loop::timer {
