@@ -284,8 +284,9 @@ int spdk_bdev_set_opts(spdk_bdev_opts* opts) {
   const std::uint32_t threads = spdk_thread_get_count();
   const std::uint32_t least = opts->bdev_io_cache_size * (threads + 1);
   if (opts->bdev_io_pool_size < least) {
-    SPDK_ERRLOG("%u I/O objects are too few for caches of %u on %u threads: %u are needed\n",
-                opts->bdev_io_pool_size, opts->bdev_io_cache_size, threads, least);
+    SPDK_ERRLOG(
+        "bdev_io_pool_size %u is too small for bdev_io_cache_size %u on %u threads: at least %u\n",
+        opts->bdev_io_pool_size, opts->bdev_io_cache_size, threads, least);
     return -1;
   }
   copy_options(the_layer().opts, *opts, opts->opts_size);
