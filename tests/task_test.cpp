@@ -266,7 +266,9 @@ struct hop {
   std::jthread& thread;
   bool await_ready() const noexcept { return false; }
   void await_suspend(std::coroutine_handle<> h) const {
-    thread = std::jthread([h] { h.resume(); });
+    // The coroutine, and this awaiter in it, may be gone before the assignment.
+    std::jthread& outside = thread;
+    outside = std::jthread([h] { h.resume(); });
   }
   void await_resume() const noexcept {}
 };
