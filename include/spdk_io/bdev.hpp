@@ -32,7 +32,6 @@ enum class io_kind : std::uint8_t {
 // What a device says of itself: a copy, valid whatever becomes of the device.
 struct bdev_info {
   std::string name;
-  std::vector<std::string> aliases;
   std::string product;                    // e.g. "Malloc disk"
   std::string module;                     // e.g. "malloc"
   std::string uuid;                       // empty if it has none
