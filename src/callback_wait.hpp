@@ -15,7 +15,10 @@ namespace spdk_io::inline SPDK_IO_ABI::detail {
 // Destroyed before the callback came, it waits for it, since SPDK holds its address.
 class callback_wait : public operation_base<callback_wait, int> {
  public:
-  explicit callback_wait(std::string_view what) noexcept : home_(*current_thread), what_(what) {}
+  // Counted from here: the thread does not end before the callback has come.
+  explicit callback_wait(std::string_view what) noexcept : home_(*current_thread), what_(what) {
+    ++home_.calls_out;
+  }
   callback_wait(const callback_wait&) = delete;
   callback_wait& operator=(const callback_wait&) = delete;
   ~callback_wait() {
@@ -29,6 +32,7 @@ class callback_wait : public operation_base<callback_wait, int> {
     auto& self = *static_cast<callback_wait*>(context);
     self.rc_ = rc;
     self.done_ = true;
+    --self.home_.calls_out;
     if (self.awaited_) self.home_.ready.push_back(self);
   }
 

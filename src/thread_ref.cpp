@@ -64,22 +64,6 @@ void call_base::abandon(message_node& message, owned_coroutine& running) noexcep
                  "\" was destroyed on another OS thread than the caller's while under way"));
   }
   if (place_ == place::away && target_->on_own_os_thread()) return withdraw(message, running);
-  if (target_->on_own_os_thread() && place_ == place::away) {
-    // Nobody else would run it there. Not begun yet: it need not run at all.
-    target_->deliver_messages();
-    if (message.linked() && !message.internal) {
-      target_->ready.erase(message);
-      --home_->calls_out;
-      return;
-    }
-    try {
-      while (place_ == place::away && !message.internal) {
-        target_->poll(0);
-      }
-    } catch (...) {
-      fatal_exception(concat("thread \"", target_->name, '"'));
-    }
-  }
   pump_until(
       *home_,
       [](const void* self) { return static_cast<const call_base*>(self)->place_ == place::back; },

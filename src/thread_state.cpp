@@ -246,7 +246,7 @@ void thread_state::drain_user_code() noexcept {
       warned = true;
       std::fprintf(stderr,
                    "spdk-io: thread \"%s\" is ending, but waits for %zu I/O in flight and %zu "
-                   "calls to other threads\n",
+                   "calls that have not come back\n",
                    name.c_str(), io_in_flight(), calls_out);
     }
   }

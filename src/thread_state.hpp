@@ -94,7 +94,7 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   std::vector<desc_state*> opened;    // descriptors that must be closed here
   std::vector<spdk_thread*> adopted;  // made by SPDK's modules on this OS thread, polled along
   poller_state* pollers = nullptr;    // head of a list
-  std::size_t calls_out = 0;          // calls to other threads that have not come back
+  std::size_t calls_out = 0;          // calls that have not come back: to threads, of SPDK
   std::size_t idle_runs = 0;          // entries of this poll that said they had nothing to do
   bool has_poller_task = false;
   std::string poller_task_executor;  // for the message of a second one

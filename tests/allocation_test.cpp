@@ -136,6 +136,12 @@ void read_at_depth(const Target& target, sio::dma_span into, int depth) {
   count.expect_none();
 }
 
+// Not inlined: Clang would find that the frame needs no heap.
+[[gnu::noinline]] sio::task<void> read_once(const bdev_desc& disk, sio::dma_span into) {
+  auto r = co_await disk.read(into, 0);
+  EXPECT_TRUE(r.has_value());
+}
+
 // That the count would see what it should.
 TEST_F(allocation, is_counted) {
   measuring = true;
@@ -144,10 +150,8 @@ TEST_F(allocation, is_counted) {
   ::operator delete(by_new);
   void* volatile by_malloc = std::malloc(10);
   std::free(by_malloc);
-  std::vector<int> elements(100);
   measuring = false;
-  EXPECT_EQ(elements.size(), 100u);
-  EXPECT_EQ(allocations, 3u);
+  EXPECT_EQ(allocations, 2u);
   EXPECT_EQ(frees, 2u);
 
   // And that it sees it in a coroutine on the loop: a task's frame is one.
@@ -155,10 +159,7 @@ TEST_F(allocation, is_counted) {
   sio::task_scope scope;
   auto allocating = [&]() -> sio::task<void> {
     while (!count.finished()) {
-      co_await [](const bdev_desc& d, sio::dma_span into) -> sio::task<void> {
-        auto r = co_await d.read(into, 0);
-        EXPECT_TRUE(r.has_value());
-      }(disk, buffer);
+      co_await read_once(disk, buffer);
       count.one_more();
     }
   };

@@ -62,4 +62,33 @@ TEST(env_lifetime, an_env_destroyed_before_its_thread_says_so) {
               "\\(declare env before them\\). SPDK is left running.\n(.|\n)*the end");
 }
 
+// A coroutine that outlives the thread on which it starts the subsystems.
+[[noreturn]] void end_during_start(int polls) {
+  {
+    auto env = start_env();
+    sio::task_scope scope;
+    auto body = []() -> sio::task<void> {
+      auto r = co_await sio::init_subsystems(
+          R"({"subsystems":[{"subsystem":"bdev","config":[{"method":"bdev_null_create",)"
+          R"("params":{"name":"n0","num_blocks":8,"block_size":512}}]}]})");
+      std::fprintf(stderr, "started: %s\n", r ? "yes" : r.error().message().c_str());
+    };
+    {
+      auto thread = sio::thread::attach("main").value();
+      scope.spawn(body());
+      for (int i = 0; i < polls; ++i) thread.poll();
+      std::fputs("ending\n", stderr);
+    }
+    std::fprintf(stderr, "running: %zu\n", scope.running());
+  }
+  std::exit(0);
+}
+
+TEST(env_lifetime, a_thread_that_ends_finishes_the_start_of_the_subsystems) {
+  for (int polls : {0, 1, 2}) {
+    EXPECT_EXIT(end_during_start(polls), testing::ExitedWithCode(0),
+                "^ending\nstarted: yes\nrunning: 0\n$");
+  }
+}
+
 }  // namespace
