@@ -20,6 +20,7 @@ asio::awaitable<void> tick(int& fired) {
   }
 }
 
+// [token]
 // A coroutine of Asio's own: sockets and timers by use_awaitable, and storage by the same token.
 asio::awaitable<sio::result<void>> copy_first_block(const sio::bdev_desc& disk) {
   auto block = sio::dma_buffer::allocate(4096);
@@ -28,19 +29,25 @@ asio::awaitable<sio::result<void>> copy_first_block(const sio::bdev_desc& disk) 
   if (!r) co_return r;
   co_return co_await disk.write(*block, 4096).async(asio::use_awaitable);
 }
+// [/token]
 
 int main() {
   auto env = sio::env::start({.name = "asio", .hugepages = false, .pci = false}).value();
+  // [run]
   asio::io_context ctx;
   auto thread = sio::thread::attach("worker-0").value();
+  // [/run]
   int fired = 0;
   asio::co_spawn(ctx, tick(fired), asio::detached);
 
-  // The whole life of a program in one call …
+  // [run]
+  // The whole life of a program in one call: runs it, stops the poller task, drains …
   auto r = sio::run_until(ctx, thread, run_app());
+  // [/run]
   if (!r) return report(r, fired);
 
-  // … or by hand, as tasks of the loop.
+  // [by-hand]
+  // … or by hand, as any other task of the loop.
   std::stop_source stop;
   asio::co_spawn(
       ctx,
@@ -53,5 +60,6 @@ int main() {
     ctx.stop();
   });
   ctx.run();
+  // [/by-hand]
   return report(r, fired);
 }
