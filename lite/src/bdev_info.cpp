@@ -121,6 +121,10 @@ void spdk_bdev_io_get_nvme_status(const spdk_bdev_io* io, uint32_t* cdw0, int* s
       *sct = SPDK_NVME_SCT_MEDIA_ERROR;
       *sc = SPDK_NVME_SC_COMPARE_FAILURE;
       break;
+    case io_status::nvme_error:
+      *sct = io->nvme_sct;
+      *sc = io->nvme_sc;
+      break;
     default: *sc = SPDK_NVME_SC_INTERNAL_DEVICE_ERROR;
   }
 }

@@ -22,7 +22,8 @@ enum class io_status : std::int8_t {
   aio_error = -8,
   aborted = -7,
   miscompare = -5,
-  nomem = -4,  ///< the module has no resources now: the layer retries
+  nomem = -4,       ///< the module has no resources now: the layer retries
+  nvme_error = -2,  ///< nvme_sct and nvme_sc of the I/O say which
   failed = -1,
   pending = 0,
   success = 1,
@@ -56,6 +57,8 @@ struct spdk_bdev_io {
   bool child;
   bool bounced;
   int aio_result;
+  int nvme_sct;
+  int nvme_sc;
   std::uint64_t submit_order;
   spdk_lite::get_buf_fn get_buf_cb;
   void* buf;  ///< from the buffer pool, or NULL
@@ -81,6 +84,8 @@ struct spdk_bdev_module {
   const char* name;
   void (*init)();  ///< registers the module's io_devices
   void (*fini)();  ///< unregisters them; runs when all its devices are gone
+  /// A device has been registered: may build others on it. Before its registration returns.
+  void (*examine)(spdk_bdev* bdev) = nullptr;
 };
 
 /// A device. The module derives from it, fills in the properties and registers it.
@@ -115,6 +120,8 @@ struct spdk_bdev {
   virtual void submit(spdk_io_channel* ch, spdk_bdev_io* io) = 0;
   /// Last call: frees the object. Runs on the app thread, without descriptors and channels.
   virtual void destruct() = 0;
+  /// Whether the end of destruct() is announced later, with bdev_destruct_done().
+  [[nodiscard]] virtual bool destruct_takes_time() const { return false; }
 
   // The layer's own.
   enum class phase : std::uint8_t { ready, unregistering, removing };
@@ -129,6 +136,7 @@ struct spdk_bdev {
   spdk_lite::tail_link<spdk_bdev> link{};
   std::mutex mutex;  ///< guards what follows; taken after the registry's
   phase state = phase::ready;
+  spdk_bdev_module* claimed_by = nullptr;  ///< alone may write; guarded by both mutexes
   spdk_bdev_desc* open_descs = nullptr;
   spdk_bdev_unregister_cb unregister_cb = nullptr;
   void* unregister_arg = nullptr;
@@ -152,9 +160,21 @@ std::span<spdk_bdev_module* const> bdev_modules();
 /// 0, -EINVAL (no name) or -EEXIST (name or UUID taken). Call on the app thread.
 int bdev_register(spdk_bdev* bdev);
 
+/// The device is gone now, as destruct_takes_time() said. To be called before it is freed.
+void bdev_destruct_done(spdk_bdev* bdev);
+
+/// The module becomes the only one that may write, and the descriptor writable; -EPERM if
+/// another one is. Descriptors that are open for writing already stay so.
+int bdev_claim(spdk_bdev_desc* desc, spdk_bdev_module* module);
+void bdev_release(spdk_bdev* bdev);
+
 void bdev_io_complete(spdk_bdev_io* io, io_status status);
 /// A failure with the errno of a system call.
 void bdev_io_complete_aio(spdk_bdev_io* io, int aio_result);
+/// With the status of an NVMe command, which may be success.
+void bdev_io_complete_nvme(spdk_bdev_io* io, int sct, int sc);
+/// Takes over what an I/O on the device below says: to be completed with, now or later.
+io_status bdev_io_take_status(spdk_bdev_io* io, const spdk_bdev_io* base_io);
 
 /// Calls back with the I/O's own buffers if they are there and aligned, else with a buffer
 /// of the layer's, at once or when there is one; not successful if it would be too large.

@@ -31,6 +31,11 @@ std::string uuid_name(const spdk_bdev& bdev) {
   return text;
 }
 
+void log_claimed(const spdk_bdev* bdev) {
+  SPDK_ERRLOG("bdev %s already claimed: type exclusive_write by module %s\n", bdev->name.c_str(),
+              bdev->claimed_by->name);
+}
+
 void ignore_event(spdk_bdev_event_type /*type*/, spdk_bdev* /*bdev*/, void* /*ctx*/) {}
 
 // --- descriptors: the functions ending in _locked need registry and device to be locked ---
@@ -142,13 +147,17 @@ struct unregister_all {
     auto* self = static_cast<unregister_all*>(arg);
     registry& r = the_registry();
     spdk_bdev* last = nullptr;
+    spdk_bdev* last_claimed = nullptr;
     {
       const std::lock_guard lock(r.mutex);
       for (spdk_bdev* it = r.bdevs.front(); it != nullptr; it = bdev_list::next(it)) {
-        last = it->state == spdk_bdev::phase::ready ? it : last;
+        if (it->state == spdk_bdev::phase::ready) {
+          (it->claimed_by == nullptr ? last : last_claimed) = it;
+        }
       }
     }
-    if (last != nullptr) {
+    // From the top: what is built on a device goes before it.
+    if (last = last != nullptr ? last : last_claimed; last != nullptr) {
       spdk_bdev_unregister(last, next, self);
       return;
     }
@@ -159,6 +168,19 @@ struct unregister_all {
 };
 
 // --- registration ---
+
+void examine(spdk_bdev* bdev) {
+  spdk_bdev_opts opts;
+  spdk_bdev_get_opts(&opts, sizeof(opts));
+  if (!opts.bdev_auto_examine || !bdev->supports(SPDK_BDEV_IO_TYPE_READ)) {
+    return;
+  }
+  for (spdk_bdev_module* module : bdev_modules()) {
+    if (module->examine != nullptr) {
+      module->examine(bdev);
+    }
+  }
+}
 
 void end_of_examine(void* arg) { spdk_bdev_close(static_cast<spdk_bdev_desc*>(arg)); }
 
@@ -214,6 +236,14 @@ int add_names(spdk_bdev* bdev) {
   return 0;
 }
 
+/// Leaves are those that nothing is built on.
+spdk_bdev* leaf_from(spdk_bdev* bdev) {
+  while (bdev != nullptr && bdev->claimed_by != nullptr) {
+    bdev = spdk_bdev_next(bdev);
+  }
+  return bdev;
+}
+
 template <class Next>
 int for_each(spdk_bdev* first, Next next, void* ctx, spdk_for_each_bdev_fn fn) {
   registry& r = the_registry();
@@ -267,13 +297,39 @@ int bdev_register(spdk_bdev* bdev) {
     spdk_io_device_unregister(&bdev->handle, nullptr);
     return rc;
   }
-  // Held open until the next poll, when SPDK's modules would have examined it.
+  // Held open until the next poll, so that it does not go while modules look at it.
   spdk_bdev_desc* desc = nullptr;
   {
     const std::lock_guard lock(bdev->mutex);
     desc = open_locked(bdev, false, ignore_event, nullptr);
   }
+  examine(bdev);
   return spdk_bdev_wait_for_examine(end_of_examine, desc);
+}
+
+int bdev_claim(spdk_bdev_desc* desc, spdk_bdev_module* module) {
+  const std::lock_guard registry_lock(the_registry().mutex);
+  const std::lock_guard lock(desc->bdev->mutex);
+  if (desc->bdev->claimed_by != nullptr) {
+    log_claimed(desc->bdev);
+    return -EPERM;
+  }
+  desc->write = true;
+  desc->bdev->claimed_by = module;
+  return 0;
+}
+
+void bdev_release(spdk_bdev* bdev) {
+  const std::lock_guard registry_lock(the_registry().mutex);
+  const std::lock_guard lock(bdev->mutex);
+  assert(bdev->claimed_by != nullptr);
+  bdev->claimed_by = nullptr;
+}
+
+void bdev_destruct_done(spdk_bdev* bdev) {
+  if (bdev->unregister_cb != nullptr) {
+    bdev->unregister_cb(bdev->unregister_arg, 0);
+  }
 }
 
 void bdev_destroy(void* io_device) {
@@ -284,8 +340,9 @@ void bdev_destroy(void* io_device) {
   spdk_bdev* bdev = static_cast<spdk_bdev::device_handle*>(io_device)->bdev;
   const spdk_bdev_unregister_cb cb = bdev->unregister_cb;
   void* arg = bdev->unregister_arg;
+  const bool later = bdev->destruct_takes_time();
   bdev->destruct();
-  if (cb != nullptr) {
+  if (cb != nullptr && !later) {
     cb(arg, 0);
   }
 }
@@ -309,10 +366,9 @@ spdk_bdev* spdk_bdev_first() { return the_registry().bdevs.front(); }
 
 spdk_bdev* spdk_bdev_next(spdk_bdev* prev) { return bdev_list::next(prev); }
 
-// No module here builds on other devices, so every device is a leaf.
-spdk_bdev* spdk_bdev_first_leaf() { return spdk_bdev_first(); }
+spdk_bdev* spdk_bdev_first_leaf() { return leaf_from(spdk_bdev_first()); }
 
-spdk_bdev* spdk_bdev_next_leaf(spdk_bdev* prev) { return spdk_bdev_next(prev); }
+spdk_bdev* spdk_bdev_next_leaf(spdk_bdev* prev) { return leaf_from(spdk_bdev_next(prev)); }
 
 int spdk_for_each_bdev(void* ctx, spdk_for_each_bdev_fn fn) {
   return for_each(spdk_bdev_first(), spdk_bdev_next, ctx, fn);
@@ -340,6 +396,10 @@ int spdk_bdev_open_ext(const char* bdev_name, bool write, spdk_bdev_event_cb_t e
     return -ENODEV;
   }
   const std::lock_guard lock(it->second->mutex);
+  if (write && it->second->state == spdk_bdev::phase::ready && it->second->claimed_by != nullptr) {
+    log_claimed(it->second);
+    return -EPERM;
+  }
   *desc = open_locked(it->second, write, event_cb, event_ctx);
   return *desc != nullptr ? 0 : -ENODEV;
 }

@@ -212,8 +212,7 @@ void bdev_io_split(spdk_bdev_io* io) {
 void bdev_split_child_done(spdk_bdev_io* child, bool success, void* parent) {
   auto* io = static_cast<spdk_bdev_io*>(parent);
   if (!success) {
-    io->status = child->status;
-    io->aio_result = child->aio_result;
+    io->status = bdev_io_take_status(io, child);
     io->split_remaining_blocks = 0;  // no further children
   }
   spdk_bdev_free_io(child);

@@ -241,6 +241,25 @@ void bdev_io_complete_aio(spdk_bdev_io* io, int aio_result) {
   bdev_io_complete(io, io_status::aio_error);
 }
 
+void bdev_io_complete_nvme(spdk_bdev_io* io, int sct, int sc) {
+  io_status status = io_status::nvme_error;
+  if (sct == SPDK_NVME_SCT_GENERIC && sc == SPDK_NVME_SC_SUCCESS) {
+    status = io_status::success;
+  } else if (sct == SPDK_NVME_SCT_GENERIC && sc == SPDK_NVME_SC_ABORTED_BY_REQUEST) {
+    status = io_status::aborted;
+  }
+  io->nvme_sct = sct;
+  io->nvme_sc = sc;
+  bdev_io_complete(io, status);
+}
+
+io_status bdev_io_take_status(spdk_bdev_io* io, const spdk_bdev_io* base_io) {
+  io->aio_result = base_io->aio_result;
+  io->nvme_sct = base_io->nvme_sct;
+  io->nvme_sc = base_io->nvme_sc;
+  return base_io->status;
+}
+
 void bdev_io_deliver(void* arg) {
   auto* io = static_cast<spdk_bdev_io*>(arg);
   if (io->in_submit) [[unlikely]] {

@@ -123,7 +123,8 @@ int spdk_for_each_bdev_leaf(void* ctx, spdk_for_each_bdev_fn fn);
 /* --- descriptors and channels --- */
 
 /*
- * -EINVAL without an event callback, -ENODEV if there is no such device or it is going away.
+ * -EINVAL without an event callback, -ENODEV if there is no such device or it is going away,
+ * -EPERM for writing if a module has claimed it, which has built another device on it.
  * Aborts where there is no current SPDK thread. Close it on the same SPDK thread.
  */
 int spdk_bdev_open_ext(const char* bdev_name, bool write, spdk_bdev_event_cb_t event_cb,
