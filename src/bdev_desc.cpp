@@ -9,6 +9,7 @@
 
 #include <spdk/bdev.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -27,6 +28,15 @@ std::string why_not(int rc) {
     case -EPERM: return "claimed by a module of SPDK (open it with access::read_only)";
     default: return std::strerror(-rc);
   }
+}
+
+// The descriptor is there: what follows from it, and who closes it.
+void keep_open(detail::desc_state& state, access mode) {
+  state.bdev = spdk_bdev_desc_get_bdev(state.native);
+  state.block_size = spdk_bdev_get_block_size(state.bdev);
+  state.writable = mode == access::read_write;
+  state.opened();
+  state.owner->opened.push_back(&state);
 }
 
 }  // namespace
@@ -56,11 +66,37 @@ result<bdev_desc> bdev_desc::open(std::string_view name, access mode) {
     state->unreference();
     return refuse(std::errc{-rc}, why_not(rc));
   }
-  state->bdev = spdk_bdev_desc_get_bdev(state->native);
-  state->block_size = spdk_bdev_get_block_size(state->bdev);
-  state->writable = write;
-  state->opened();
-  here->opened.push_back(state);
+  keep_open(*state, mode);
+  return bdev_desc(state);
+}
+
+result<bdev_desc> bdev_desc::from_native(spdk_bdev_desc* native, ownership how, access mode) {
+  auto refuse = [](std::errc code, std::string_view why) {
+    return std::unexpected(error(code, operation_kind::open_bdev,
+                                 detail::concat("descriptor from SPDK's C API: ", why)));
+  };
+  detail::thread_state* here = detail::current_thread;
+  if (!native) return refuse(std::errc::invalid_argument, "it is null");
+  if (!here) {
+    return refuse(std::errc::operation_not_permitted,
+                  "no SPDK thread is attached here (call spdk_io::thread::attach() first)");
+  }
+  if (here->phase != detail::thread_phase::running) {
+    return refuse(std::errc::operation_canceled, "the thread is ending");
+  }
+  const bool adopted_before = std::ranges::any_of(here->opened, [&](detail::desc_state* each) {
+    return each->native == native && each->owned();
+  });
+  if (how == ownership::adopt && adopted_before) {
+    return refuse(std::errc::invalid_argument,
+                  "it is the library's already (copy that bdev_desc, or borrow it)");
+  }
+  const char* name = spdk_bdev_get_name(spdk_bdev_desc_get_bdev(native));
+  auto* state = new detail::desc_state(here->shared_from_this(), name);
+  state->native = native;
+  state->from_native = true;
+  if (how == ownership::borrow) state->disown();
+  keep_open(*state, mode);
   return bdev_desc(state);
 }
 
@@ -93,6 +129,26 @@ bool bdev_desc::removed() const noexcept {
 }
 spdk_bdev_desc* bdev_desc::native_handle() const noexcept {
   return closed() ? nullptr : state_->native;
+}
+
+result<spdk_bdev_desc*> bdev_desc::release() noexcept {
+  auto refuse = [&](std::errc code, fault why) {
+    return std::unexpected(error(error::io{.code = code,
+                                           .what = operation_kind::release_bdev,
+                                           .why = why,
+                                           .device = state_ ? state_->name : 0}));
+  };
+  if (!state_) return refuse(std::errc::bad_file_descriptor, fault::no_channel);
+  if (!state_->from_native) {
+    return refuse(std::errc::operation_not_permitted, fault::opened_by_library);
+  }
+  spdk_bdev_desc* native = state_->native;
+  if (!state_->disown()) return refuse(std::errc::no_such_device, fault::device_closed);
+  return native;
+}
+
+void bdev_desc::mark_removed() const noexcept {
+  state_->removed.store(true, std::memory_order_relaxed);
 }
 
 }  // namespace spdk_io::inline SPDK_IO_ABI

@@ -95,6 +95,18 @@ bool desc_state::closing() noexcept {
   return closing_;
 }
 
+bool desc_state::owned() noexcept {
+  std::lock_guard lock(mutex_);
+  return owned_;
+}
+
+bool desc_state::disown() noexcept {
+  std::lock_guard lock(mutex_);
+  if (closing_) return false;
+  owned_ = false;
+  return true;
+}
+
 void desc_state::retire(channel_state& channel) noexcept {
   std::lock_guard lock(mutex_);
   retire_locked(channel);
@@ -121,7 +133,8 @@ void desc_state::channel_gone(channel_state& channel) noexcept {
 void desc_state::on_close(ready_node& node) {
   desc_state& self = owned_message<desc_state>::owner_of(node);
   std::erase(self.owner->opened, &self);
-  spdk_bdev_close(std::exchange(self.native, nullptr));
+  spdk_bdev_desc* native = std::exchange(self.native, nullptr);
+  if (self.owned_) spdk_bdev_close(native);
   self.closed_.store(true, std::memory_order_release);
   self.unreference();
 }

@@ -86,7 +86,9 @@ struct desc_state {
   // Asks all channels to retire, then closes. Any thread; more than once is harmless.
   void close() noexcept;
   void retire(channel_state& channel) noexcept;  // the same for one channel
-  bool closing() noexcept;                       // closed, or on the way
+  bool owned() noexcept;
+  bool disown() noexcept;   // closing leaves `native` open; false if too late
+  bool closing() noexcept;  // closed, or on the way
   bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
 
   spdk_bdev_desc* native = nullptr;
@@ -95,6 +97,7 @@ struct desc_state {
   const std::uint32_t name;      // interned
   std::uint32_t block_size = 1;  // bytes
   bool writable = false;
+  bool from_native = false;          // opened by the program, which gets its events
   std::atomic<bool> removed{false};  // the device is going
 
  private:
@@ -109,6 +112,7 @@ struct desc_state {
   std::atomic<std::uint32_t> references_{1};  // those, and the open descriptor
   std::atomic<bool> closed_{false};
   std::mutex mutex_;
+  bool owned_ = true;     // with mutex_: closing closes `native`
   bool closing_ = false;  // with mutex_, as the list
   std::vector<channel_state*> channels_;
   owned_message<desc_state> close_;

@@ -83,6 +83,7 @@ std::string_view operation_text(operation_kind kind) {
     case operation_kind::attach_thread: return "attaching a thread";
     case operation_kind::use_thread: return "use of a thread";
     case operation_kind::open_bdev: return "open";
+    case operation_kind::release_bdev: return "release of the descriptor";
     case operation_kind::find_bdev: return "look-up";
     case operation_kind::get_channel: return "I/O channel";
     case operation_kind::read: return "read";
@@ -205,6 +206,8 @@ std::string error::message() const {
     case fault::thread_exiting: return out + "the thread is exiting";
     case fault::device_closed:
       return out + "the device was closed when the thread that opened it ended";
+    case fault::opened_by_library:
+      return out + "it was opened with bdev_desc::open(), so that only the library can close it";
     case fault::unsupported: return out + "not supported by this device";
   }
   if (status_ != nvme_status{}) return out + status_message(status_, code_);

@@ -16,25 +16,6 @@ using sio::bdev_desc;
 constexpr std::string_view closed_text =
     "the device was closed when the thread that opened it ended";
 
-// A deletion under way: it ends when nobody has the device open any more.
-class deletion {
- public:
-  explicit deletion(std::string name) {
-    scope_.spawn(sio::delete_bdev(name));
-    poll_until([&] { return !sio::bdev_desc::open(name); });
-  }
-  bool done() const { return scope_.running() == 0; }
-  // Polls often enough for a close that is due.
-  bool still_waits() {
-    poll_times(200);
-    return !done();
-  }
-  void wait() { must(run(scope_.join())); }
-
- private:
-  sio::task_scope scope_;
-};
-
 // Runs f on `t`, an SPDK thread of this OS thread, from its poll().
 template <class F>
 void run_on(sio::thread& t, F f) {

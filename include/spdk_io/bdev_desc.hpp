@@ -5,6 +5,7 @@
 #include <spdk_io/bdev.hpp>
 #include <spdk_io/error.hpp>
 #include <spdk_io/io_channel.hpp>
+#include <spdk_io/ownership.hpp>
 
 #include <string_view>
 #include <utility>
@@ -29,6 +30,23 @@ class bdev_desc : public detail::io_calls<bdev_desc> {
   // by a module, and read_write was asked for; no thread is attached; no init_subsystems() yet).
   static result<bdev_desc> open(std::string_view name, access mode = access::read_write);
 
+  // Takes on a descriptor that the program opened with SPDK's C API. Both may do I/O through it
+  // side by side: C code with callbacks, coroutines with these handles.
+  //
+  // adopt: closed on this thread once the last handle is dropped, or when this thread ends.
+  // Requires: it was opened on this thread; nobody else closes it; what C code has in flight has
+  // completed by then.
+  // borrow: never closed by the library. Requires: it stays open until the last handle is dropped
+  // and what was started through the handles has completed. When this thread ends, the handles
+  // that are left fail as if it were closed.
+  //
+  // `mode` is what it was opened for; SPDK does not say. Its events still go to the callback that
+  // it was opened with: removed() is only ever true if that calls mark_removed().
+  // Errors: invalid_argument (null, or adopted already); operation_not_permitted (no thread is
+  // attached here); operation_canceled (the thread is ending).
+  static result<bdev_desc> from_native(spdk_bdev_desc* native, ownership how,
+                                       access mode = access::read_write);
+
   bdev_desc() = default;  // empty
   bdev_desc(const bdev_desc& other) noexcept;
   bdev_desc(bdev_desc&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
@@ -51,6 +69,15 @@ class bdev_desc : public detail::io_calls<bdev_desc> {
   bool removed() const noexcept;  // the device is going: drop the handles to let it
 
   spdk_bdev_desc* native_handle() const noexcept;  // borrowed; null if closed
+
+  // Gives an adopted descriptor back: from now on it is a borrowed one, for this handle and the
+  // others, and the program closes it. Errors: no_such_device (closed); operation_not_permitted
+  // (opened by open(): its events come to the library, so that only the library can close it).
+  result<spdk_bdev_desc*> release() noexcept;
+
+  // For the event callback of an adopted or borrowed descriptor, upon SPDK_BDEV_EVENT_REMOVE: makes
+  // removed() true for every handle. Any thread. Requires: not empty.
+  void mark_removed() const noexcept;
 
  private:
   friend class detail::io_calls<bdev_desc>;

@@ -22,6 +22,8 @@ class dma_span {
  public:
   dma_span() = default;
 
+  // For memory of a program that uses SPDK's C API. (For one's own there is registered_memory, for
+  // ordinary memory read_bounced().)
   // Requires: the memory was allocated by SPDK or registered with it. SPDK does not check:
   // NVMe devices fail, or corrupt memory, where that is not true.
   static dma_span trusted(std::span<std::byte> memory) noexcept {
@@ -95,6 +97,19 @@ class dma_buffer {
                                      int numa = -1);
   static result<dma_buffer> zeroed(std::size_t bytes, std::size_t alignment = default_alignment,
                                    int numa = -1);
+
+  // Adopts memory from spdk_malloc(), spdk_dma_malloc() and the like: freed with spdk_dma_free().
+  // To use such memory without owning it, there is dma_span::trusted(). Requires: `memory` is what
+  // SPDK returned, with room for `bytes`; null with 0 is an empty buffer.
+  static dma_buffer from_native(void* memory, std::size_t bytes) noexcept {
+    return dma_buffer(static_cast<std::byte*>(memory), bytes);
+  }
+
+  // Gives the memory up: the caller frees it, with spdk_dma_free() or from_native().
+  [[nodiscard]] std::byte* release() noexcept {
+    size_ = 0;
+    return std::exchange(data_, nullptr);
+  }
 
   dma_buffer() = default;  // empty
   dma_buffer(dma_buffer&& other) noexcept

@@ -21,6 +21,7 @@ enum class operation_kind : std::uint8_t {
   attach_thread,
   use_thread,
   open_bdev,
+  release_bdev,
   find_bdev,
   get_channel,
   read,
@@ -51,6 +52,7 @@ enum class fault : std::uint8_t {
   no_thread,
   thread_exiting,
   device_closed,
+  opened_by_library,
   unsupported,
 };
 

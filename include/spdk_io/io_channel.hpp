@@ -5,6 +5,7 @@
 #include <spdk_io/dma_buffer.hpp>
 #include <spdk_io/error.hpp>
 #include <spdk_io/io_operation.hpp>
+#include <spdk_io/ownership.hpp>
 
 #include <cstdint>
 #include <limits>
@@ -14,6 +15,8 @@
 struct spdk_io_channel;
 
 namespace spdk_io::inline SPDK_IO_ABI {
+
+class bdev_desc;
 
 namespace detail {
 
@@ -119,6 +122,16 @@ class io_calls {
 // that opened the device, ends, it stays but every I/O fails.
 class io_channel : public detail::io_calls<io_channel> {
  public:
+  // Takes on this thread's channel of `desc`, which the program got with SPDK's C API. SPDK has one
+  // channel for each thread and device, which counts its users: the result is the same as that of
+  // desc.channel(), and what matters is the program's own reference to it.
+  // adopt: the library takes that reference over: do not put it. borrow: the program keeps it, and
+  // may put it at any time.
+  // Errors: those of bdev_desc::channel(); invalid_argument (null, or a channel of something else
+  // than the device); operation_not_permitted (a channel of another thread).
+  static result<io_channel> from_native(const bdev_desc& desc, spdk_io_channel* native,
+                                        ownership how);
+
   io_channel() = default;  // empty: every I/O fails with bad_file_descriptor
   io_channel(const io_channel& other) noexcept;
   io_channel(io_channel&& other) noexcept

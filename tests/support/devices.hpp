@@ -140,6 +140,25 @@ inline void poll_times(int times) {
   for (int i = 0; i < times; ++i) main_thread().poll();
 }
 
+// A deletion under way: it ends when nobody has the device open any more.
+class deletion {
+ public:
+  explicit deletion(std::string name) {
+    scope_.spawn(sio::delete_bdev(name));
+    poll_until([&] { return !sio::bdev_desc::open(name); });
+  }
+  bool done() const { return scope_.running() == 0; }
+  // Polls often enough for a close that is due.
+  bool still_waits() {
+    poll_times(200);
+    return !done();
+  }
+  void wait() { must(run(scope_.join())); }
+
+ private:
+  sio::task_scope scope_;
+};
+
 template <class T>
 std::string message_of(const sio::result<T>& r) {
   return r ? "success" : r.error().message();
