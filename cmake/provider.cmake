@@ -8,7 +8,8 @@ endif()
 
 # The bdev subsystem brings the device modules, which register themselves in constructors: a
 # linker that drops libraries without undefined references would drop them too.
-set(spdk_io_spdk_modules spdk_event_bdev spdk_env_dpdk)
+# spdk_event is the application framework.
+set(spdk_io_spdk_modules spdk_event spdk_event_bdev spdk_env_dpdk)
 
 set(SPDK_IO_PROVIDER_NAME lite)
 if(NOT SPDK_IO_PROVIDER STREQUAL "lite")

@@ -7,6 +7,7 @@
 #include "spdk/cpuset.h"
 #include "spdk/dif.h"
 #include "spdk/env.h"
+#include "spdk/event.h"
 #include "spdk/fd.h"
 #include "spdk/fd_group.h"
 #include "spdk/init.h"

@@ -12,6 +12,9 @@
 extern "C" {
 #endif
 
+/* There is no RPC server here, but an application's options name this address by default. */
+#define SPDK_DEFAULT_RPC_ADDR "/var/tmp/spdk.sock"
+
 typedef void (*spdk_subsystem_init_fn)(int rc, void* ctx);
 typedef void (*spdk_subsystem_fini_fn)(void* ctx);
 
