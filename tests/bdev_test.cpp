@@ -55,9 +55,13 @@ TEST(bdev, malloc_tells_its_properties) {
   EXPECT_EQ(info.metadata_size, 0u);
   EXPECT_FALSE(info.metadata_interleaved);
   EXPECT_FALSE(info.zoned);
-  EXPECT_EQ(kinds(info), (std::set{io_kind::read, io_kind::write, io_kind::flush, io_kind::unmap,
-                                   io_kind::write_zeroes, io_kind::reset, io_kind::compare,
-                                   io_kind::copy, io_kind::abort, io_kind::zcopy}));
+  // Whether the module itself compares depends on SPDK's release (25.05 does not); the layer
+  // does it for those that do not.
+  auto supported = kinds(info);
+  supported.erase(io_kind::compare);
+  EXPECT_EQ(supported, (std::set{io_kind::read, io_kind::write, io_kind::flush, io_kind::unmap,
+                                 io_kind::write_zeroes, io_kind::reset, io_kind::copy,
+                                 io_kind::abort, io_kind::zcopy}));
 }
 
 TEST(bdev, null_tells_its_properties) {
