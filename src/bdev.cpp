@@ -71,7 +71,7 @@ result<bdev> bdev::find(std::string_view name) {
         error(code, operation_kind::find_bdev,
               detail::concat("look-up of \"", name.substr(0, 256), "\": ", why)));
   };
-  if (!detail::current_thread) {
+  if (!detail::acting_thread()) {
     return refuse(std::errc::operation_not_permitted,
                   "no SPDK thread is attached here (call spdk_io::thread::attach() first)");
   }
@@ -126,7 +126,7 @@ bdev_info bdev::info() const {
 
 std::vector<bdev_info> list_bdevs() {
   std::vector<bdev_info> out;
-  if (!detail::current_thread || !detail::subsystems_running()) return out;
+  if (!detail::acting_thread() || !detail::subsystems_running()) return out;
   spdk_for_each_bdev(&out, [](void* argument, spdk_bdev* each) {
     static_cast<std::vector<bdev_info>*>(argument)->push_back(bdev::from_native(each).info());
     return 0;

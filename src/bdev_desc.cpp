@@ -46,7 +46,7 @@ result<bdev_desc> bdev_desc::open(std::string_view name, access mode) {
     return std::unexpected(error(code, operation_kind::open_bdev,
                                  detail::concat("open of \"", name.substr(0, 256), "\": ", why)));
   };
-  detail::thread_state* here = detail::current_thread;
+  detail::thread_state* here = detail::acting_thread();
   if (!here) {
     return refuse(std::errc::operation_not_permitted,
                   "no SPDK thread is attached here (call spdk_io::thread::attach() first)");

@@ -16,7 +16,7 @@ namespace spdk_io::inline SPDK_IO_ABI::detail {
 class callback_wait : public operation_base<callback_wait, int> {
  public:
   // Counted from here: the thread does not end before the callback has come.
-  explicit callback_wait(std::string_view what) noexcept : home_(*current_thread), what_(what) {
+  explicit callback_wait(std::string_view what) noexcept : home_(*acting_thread()), what_(what) {
     ++home_.calls_out;
   }
   callback_wait(const callback_wait&) = delete;

@@ -62,7 +62,7 @@ void desc_state::unreference() noexcept {
 }
 
 result<channel_state*> desc_state::channel() {
-  thread_state* here = current_thread;
+  thread_state* here = acting_thread();
   auto refuse = [&](std::errc code, fault why) {
     return std::unexpected(error(
         error::io{.code = code, .what = operation_kind::get_channel, .why = why, .device = name}));

@@ -11,7 +11,7 @@ deferred::~deferred() {
 }
 
 bool deferred::defer(run_function f, void* context) noexcept {
-  home_ = current_thread;
+  home_ = acting_thread();
   if (!home_) return false;
   run = f;
   context_ = context;

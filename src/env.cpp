@@ -22,8 +22,8 @@
 namespace spdk_io::inline SPDK_IO_ABI {
 namespace {
 
-enum class phase { fresh, running, ended };
-std::atomic<phase> current_phase{phase::fresh};
+using detail::env_phase;
+std::atomic<env_phase> current_phase{env_phase::fresh};
 
 std::unexpected<error> refuse(std::errc code, std::string_view why) {
   return std::unexpected(error(code, operation_kind::start_env, detail::concat("env: ", why)));
@@ -125,15 +125,7 @@ result<void> start_threads(bool interrupt) {
 
 result<env> env::start(const env_options& options) {
   if (auto ok = check(options); !ok) return std::unexpected(ok.error());
-  phase expected = phase::fresh;
-  if (!current_phase.compare_exchange_strong(expected, phase::running)) {
-    return refuse(
-        std::errc::already_connected,
-        expected == phase::running
-            ? "already started in this process; SPDK's environment cannot be started twice"
-            : "ended already in this process; SPDK's environment cannot be started again "
-              "(start it once in main and keep it)");
-  }
+  if (auto ok = detail::claim_env(env_phase::running); !ok) return std::unexpected(ok.error());
   if (options.log) set_log(options.log, options.most_logged);
   detail::open_log();
 
@@ -142,12 +134,12 @@ result<env> env::start(const env_options& options) {
   if (!options.keep_affinity) before.restore();
   if (!started) {
     // DPDK parses its arguments before it takes anything: after such a failure it may try again.
-    current_phase = phase::fresh;
+    detail::release_env(env_phase::fresh);
     return std::unexpected(started.error());
   }
   if (auto threads = start_threads(options.interrupt); !threads) {
     spdk_env_fini();
-    current_phase = phase::ended;
+    detail::release_env(env_phase::ended);
     return std::unexpected(threads.error());
   }
   return env(true);
@@ -166,10 +158,54 @@ env::~env() {
                  "before them). SPDK is left running.\n",
                  left.c_str());
   }
-  current_phase = phase::ended;
+  detail::release_env(env_phase::ended);
 }
 
-bool detail::env_running() noexcept { return current_phase == phase::running; }
+namespace detail {
+
+bool env_running() noexcept {
+  const env_phase now = current_phase;
+  return now != env_phase::fresh && now != env_phase::ended;
+}
+
+bool env_is_foreign() noexcept {
+  const env_phase now = current_phase;
+  return now == env_phase::foreign || now == env_phase::framework;
+}
+
+result<void> claim_env(env_phase as) {
+  env_phase now = env_phase::fresh;
+  // The first thread that anybody makes becomes SPDK's app thread.
+  const bool others = spdk_thread_get_app_thread() != nullptr;
+  if (!others && current_phase.compare_exchange_strong(now, as)) return {};
+  std::string_view why;
+  switch (others && now == env_phase::fresh ? env_phase::foreign : now) {
+    case env_phase::framework:
+      why = "app::run() has started SPDK's environment already, and keeps it";
+      break;
+    case env_phase::foreign:
+      why =
+          "other code of this process has started SPDK's environment already; take its threads "
+          "with thread::from_native() or reactor_thread";
+      break;
+    case env_phase::ended:
+      why =
+          "ended already in this process; SPDK's environment cannot be started again (start it "
+          "once in main and keep it)";
+      break;
+    default: why = "already started in this process; SPDK's environment cannot be started twice";
+  }
+  return refuse(std::errc::already_connected, why);
+}
+
+void release_env(env_phase as) noexcept { current_phase = as; }
+
+void note_foreign_env() noexcept {
+  env_phase now = env_phase::fresh;
+  current_phase.compare_exchange_strong(now, env_phase::foreign);
+}
+
+}  // namespace detail
 
 std::string_view provider_name() noexcept { return SPDK_IO_PROVIDER_NAME; }
 std::string_view provider_version() noexcept { return SPDK_VERSION_STRING; }

@@ -16,8 +16,8 @@
 
 namespace spdk_io::inline SPDK_IO_ABI {
 
+using detail::acting_thread;
 using detail::channel_state;
-using detail::current_thread;
 using detail::thread_state;
 
 namespace {
@@ -34,7 +34,7 @@ bool io_operation::begin() noexcept {
   if (by_desc_ && !use_channel_of_this_thread()) [[unlikely]]
     return false;
   auto* ch = static_cast<channel_state*>(target_);
-  thread_state* here = current_thread;
+  thread_state* here = acting_thread();
   if (!ch || !here || ch->accepts.load(std::memory_order_relaxed) != here) [[unlikely]] {
     return refuse();
   }
@@ -75,7 +75,7 @@ bool io_operation::use_channel_of_this_thread() noexcept {
 // The cold path of a start that cannot be: says why.
 bool io_operation::refuse() noexcept {
   if (!target_) return refuse(std::errc::bad_file_descriptor, fault::no_channel);
-  thread_state* here = current_thread;
+  thread_state* here = acting_thread();
   if (!here) {
     detail::misuse("I/O started without an attached thread: call spdk_io::thread::attach() first");
     return refuse(std::errc::operation_not_permitted, fault::no_thread);

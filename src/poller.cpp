@@ -51,7 +51,7 @@ std::unexpected<error> refuse(std::errc code, std::string_view why) {
 }  // namespace
 
 result<poller> poller::make(std::chrono::microseconds period, function f) {
-  detail::thread_state* here = detail::current_thread;
+  detail::thread_state* here = detail::acting_thread();
   if (!here) {
     return refuse(std::errc::operation_not_permitted,
                   "no SPDK thread is attached here (call spdk_io::thread::attach() first)");

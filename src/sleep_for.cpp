@@ -13,7 +13,7 @@ sleep_operation::~sleep_operation() {
 }
 
 bool sleep_operation::begin() noexcept {
-  home_ = detail::current_thread;
+  home_ = detail::acting_thread();
   if (!home_ || home_->phase != detail::thread_phase::running) return false;
   due = spdk_get_ticks() + detail::to_ticks(duration_);
   expire = on_expire;

@@ -8,6 +8,7 @@
 #include "env_state.hpp"
 #include "log_capture.hpp"
 #include "subsystem_state.hpp"
+#include "thread_registry.hpp"
 #include "thread_state.hpp"
 #include "turns.hpp"
 
@@ -45,7 +46,7 @@ std::unexpected<error> refuse(std::errc code, std::string_view why) {
 
 // SPDK's own first thread does this, and nothing else may.
 result<void> check_thread() {
-  detail::thread_state* here = detail::current_thread;
+  detail::thread_state* here = detail::acting_thread();
   if (!here) {
     return refuse(std::errc::operation_not_permitted,
                   "no SPDK thread is attached here (call spdk_io::thread::attach() first)");
@@ -58,6 +59,26 @@ result<void> check_thread() {
                                  here->name, "\""));
   }
   return {};
+}
+
+// Where others started the subsystems: SPDK's first thread, which configuration calls need.
+result<thread_ref> app_thread() {
+  spdk_thread* first = spdk_thread_get_app_thread();
+  auto known = first ? detail::find_thread(first) : nullptr;
+  if (!known) {
+    return std::unexpected(error(
+        std::errc::operation_not_permitted, operation_kind::load_config,
+        detail::concat("configuration: SPDK's first thread, \"",
+                       first ? spdk_thread_get_name(first) : "",
+                       "\", on which it must run, is not the library's (take it with "
+                       "thread::from_native(), or reactor_thread::start() in its callback)")));
+  }
+  if (spdk_rpc_get_state() != SPDK_RPC_RUNTIME) {
+    return std::unexpected(error(std::errc::operation_not_permitted, operation_kind::load_config,
+                                 "configuration: SPDK ignores calls before the program has called "
+                                 "spdk_rpc_set_state(SPDK_RPC_RUNTIME)"));
+  }
+  return thread_ref(std::move(known));
 }
 
 task<result<void>> start(std::string json) {
@@ -96,6 +117,10 @@ task<result<void>> start(std::string json) {
 
 // `again_is_fine`: someone else may have started them.
 task<result<void>> start_in_turn(std::string json, bool again_is_fine) {
+  if (detail::env_is_foreign()) {
+    co_return refuse(std::errc::operation_not_permitted,
+                     "the program that started SPDK, or its framework, starts the subsystems");
+  }
   if (auto ok = check_thread(); !ok) co_return ok;
   auto& r = runtime();
   auto turn = co_await r.turns.take();
@@ -111,7 +136,7 @@ task<result<void>> start_in_turn(std::string json, bool again_is_fine) {
   }
   {
     std::lock_guard lock(r.mutex);
-    r.home = detail::current_thread->shared_from_this();
+    r.home = detail::acting_thread()->shared_from_this();
   }
   r.now = stage::starting;
   auto started = co_await start(std::move(json));
@@ -165,6 +190,7 @@ task<result<void>> load_configuration_in_turn(std::string json, operation_kind k
 }
 
 task<result<thread_ref>> subsystem_thread() {
+  if (env_is_foreign()) co_return app_thread();
   auto& r = runtime();
   if (r.now.load() != stage::running) {
     auto started = co_await start_in_turn({}, true);
@@ -174,7 +200,9 @@ task<result<thread_ref>> subsystem_thread() {
   co_return thread_ref(r.home);
 }
 
-bool subsystems_running() noexcept { return runtime().now.load() == stage::running; }
+bool subsystems_running() noexcept {
+  return env_is_foreign() || runtime().now.load() == stage::running;
+}
 
 void stop_subsystems(thread_state& ending) noexcept {
   auto& r = runtime();

@@ -60,13 +60,27 @@ result<thread> thread::create(std::string_view name) {
   return thread(std::move(*state));
 }
 
+result<thread> thread::from_native(spdk_thread* native, ownership whose) {
+  if (!native || spdk_thread_is_exited(native)) {
+    return refuse(std::errc::invalid_argument, "", "from_native() needs a running SPDK thread");
+  }
+  const std::string_view name = spdk_thread_get_name(native);
+  auto state = detail::wrap_thread(native);
+  if (!state) return refuse(std::errc::already_connected, name, "it is the library's already");
+  detail::note_foreign_env();
+  if (whose == ownership::borrow) state->at_end = detail::native_end::leave;
+  if (!current_thread && spdk_get_thread() == native) current_thread = state.get();
+  return thread(std::move(state));
+}
+
 result<thread_ref> thread::current() {
-  if (!current_thread) {
+  detail::thread_state* here = detail::acting_thread();
+  if (!here) {
     return std::unexpected(error(std::errc::operation_not_permitted, operation_kind::use_thread,
                                  "no SPDK thread is attached to this OS thread (call "
                                  "spdk_io::thread::attach() first)"));
   }
-  return thread_ref(current_thread->shared_from_this());
+  return thread_ref(here->shared_from_this());
 }
 
 std::uint32_t thread::count() noexcept { return spdk_thread_get_count(); }

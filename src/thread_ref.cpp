@@ -28,7 +28,7 @@ result<void> send(thread_state& to, message_node& message) {
 }
 
 bool call_base::depart(message_node& message) noexcept {
-  home_ = current_thread;
+  home_ = acting_thread();
   if (!home_ || home_->phase == thread_phase::exited) {
     error_ = error(std::errc::operation_not_permitted, operation_kind::call,
                    concat("call to thread \"", target_->name,

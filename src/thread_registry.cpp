@@ -16,7 +16,20 @@ thread_local std::vector<thread_state*> local_threads;
 constinit thread_local bool making_thread = false;
 
 std::mutex names_mutex;
-std::vector<const thread_state*> all_threads;
+struct entry {
+  thread_state* state;
+  const spdk_thread* native;
+};
+std::vector<entry> all_threads;
+
+std::shared_ptr<thread_state> add_thread(spdk_thread* native, std::string_view name) {
+  std::lock_guard lock(names_mutex);
+  if (std::ranges::find(all_threads, native, &entry::native) != all_threads.end()) return nullptr;
+  auto state = std::make_shared<thread_state>(native, name);
+  local_threads.push_back(state.get());
+  all_threads.push_back({state.get(), native});
+  return state;
+}
 
 }  // namespace
 
@@ -26,18 +39,29 @@ std::shared_ptr<thread_state> make_thread(std::string_view name) {
   spdk_thread* native = spdk_thread_create(text.c_str(), nullptr);
   making_thread = false;
   if (!native) return nullptr;
-  auto state = std::make_shared<thread_state>(native, name);
-  local_threads.push_back(state.get());
+  return add_thread(native, name);
+}
+
+std::shared_ptr<thread_state> wrap_thread(spdk_thread* native) {
+  return add_thread(native, spdk_thread_get_name(native));
+}
+
+thread_state* find_local_thread(const spdk_thread* native) noexcept {
+  auto found = std::ranges::find(local_threads, native, &thread_state::native);
+  return found == local_threads.end() ? nullptr : *found;
+}
+
+std::shared_ptr<thread_state> find_thread(const spdk_thread* native) {
   std::lock_guard lock(names_mutex);
-  all_threads.push_back(state.get());
-  return state;
+  auto found = std::ranges::find(all_threads, native, &entry::native);
+  return found == all_threads.end() ? nullptr : found->state->weak_from_this().lock();
 }
 
 void forget_thread(thread_state& state) noexcept {
   std::erase(local_threads, &state);
   if (current_thread == &state) current_thread = nullptr;
   std::lock_guard lock(names_mutex);
-  std::erase(all_threads, &state);
+  std::erase_if(all_threads, [&](const entry& each) { return each.state == &state; });
 }
 
 bool is_live(const thread_state* state) noexcept {
@@ -61,7 +85,7 @@ void turn_other_local_threads(const thread_state& except) {
 std::string live_thread_names() {
   std::lock_guard lock(names_mutex);
   std::string out;
-  for (const auto* state : all_threads) out += " \"" + state->name + '"';
+  for (const auto& each : all_threads) out += " \"" + each.state->name + '"';
   return out;
 }
 

@@ -17,7 +17,13 @@ class thread_state;
 
 // Makes an SPDK thread that the library drives on this OS thread; null if SPDK refuses.
 std::shared_ptr<thread_state> make_thread(std::string_view name);
+// The same around a thread that exists already; null if the library has it already.
+std::shared_ptr<thread_state> wrap_thread(spdk_thread* native);
 void forget_thread(thread_state& state) noexcept;
+
+// The library's state for an SPDK thread: of this OS thread; of any.
+thread_state* find_local_thread(const spdk_thread* native) noexcept;
+std::shared_ptr<thread_state> find_thread(const spdk_thread* native);
 
 // Whether `state` is a thread of this OS thread that has not ended.
 bool is_live(const thread_state* state) noexcept;

@@ -37,9 +37,10 @@ class acting_for {
   }
   ~acting_for() {
     if (current_thread == before_ && spdk_get_thread() == native_before_) return;
-    // What ran may have ended the thread that was current before.
+    // What ran may have ended the thread that was current before. Where none of ours was, the
+    // SPDK thread is the program's business, as it was.
     current_thread = is_live(before_) ? before_ : nullptr;
-    spdk_set_thread(current_thread ? current_thread->native : nullptr);
+    spdk_set_thread(current_thread ? current_thread->native : before_ ? nullptr : native_before_);
   }
   acting_for(const acting_for&) = delete;
   acting_for& operator=(const acting_for&) = delete;
@@ -59,6 +60,11 @@ void link_to(ready_list& list, message_node* node) noexcept {
 
 }  // namespace
 
+thread_state* thread_of_callback() noexcept {
+  spdk_thread* native = spdk_get_thread();
+  return native ? find_local_thread(native) : nullptr;
+}
+
 void start_as(thread_state& t, owned_coroutine& root) {
   acting_for it(t);
   root.start();
@@ -69,28 +75,46 @@ thread_state::thread_state(spdk_thread* thread, std::string_view label)
 
 bool thread_state::on_own_os_thread() const noexcept { return os_thread == this_os_thread(); }
 
+// Counts the nesting of a thread's turns. One that ended inside its own turn is kept until here.
+class thread_state::turn {
+ public:
+  explicit turn(thread_state& s) noexcept : self_(s) { ++self_.turns_; }
+  ~turn() {
+    if (--self_.turns_ == 0 && self_.keep_) [[unlikely]]
+      std::exchange(self_.keep_, nullptr);
+  }
+  turn(const turn&) = delete;
+  turn& operator=(const turn&) = delete;
+
+ private:
+  thread_state& self_;
+};
+
 std::size_t thread_state::poll(std::uint32_t max_messages) {
-  if (in_spdk_ || !on_own_os_thread() || phase == thread_phase::exited) [[unlikely]] {
-    misuse(in_spdk_ ? "thread::poll() called from inside spdk_thread_poll() of the same thread: "
-                      "leave raw SPDK callbacks first"
-                    : "thread::poll() called for a thread of another OS thread, or an ended one");
+  if (inside_spdk() || !on_own_os_thread() || phase == thread_phase::exited) [[unlikely]] {
+    misuse(inside_spdk() ? "thread::poll() called from inside spdk_thread_poll() of the same "
+                           "thread: leave raw SPDK callbacks first"
+                         : "thread::poll() called for a thread of another OS thread, or an ended "
+                           "one");
     return 0;
   }
-  struct turn {
-    explicit turn(thread_state& s) noexcept : self(s) { ++self.turns_; }
-    ~turn() {
-      // A thread that ended inside its own turn is kept until here.
-      if (--self.turns_ == 0 && self.keep_) [[unlikely]]
-        std::exchange(self.keep_, nullptr);
-    }
-    thread_state& self;
-  };
   turn now(*this);
   acting_for me(*this);
   std::size_t done = poll_without_user_code(max_messages);
   if (!ready.empty()) {
     idle_runs = 0;
     done += run_ready(max_messages == 0 ? ready.size() : max_messages);
+  }
+  return done;
+}
+
+std::size_t thread_state::run_without_polling() {
+  turn now(*this);
+  acting_for me(*this);
+  std::size_t done = after_native_poll();
+  if (!ready.empty()) {
+    idle_runs = 0;
+    done += run_ready(ready.size());
   }
   return done;
 }
@@ -114,12 +138,16 @@ std::size_t thread_state::poll_without_user_code(std::uint32_t max_messages) {
   std::size_t done = rc > 0 ? 1 : 0;
   if (!adopted.empty()) [[unlikely]]
     poll_adopted(max_messages);
+  return done + after_native_poll();
+}
+
+std::size_t thread_state::after_native_poll() {
   if (!messages.empty() || !returns.empty()) deliver_messages();
   if (!timers.empty()) expire_timers();
   waiting.poll();
   if (!internal.empty()) [[unlikely]]
-    done += run_internal();
-  return done;
+    return run_internal();
+  return 0;
 }
 
 void thread_state::deliver_messages() noexcept {
@@ -190,12 +218,14 @@ void thread_state::shut_down() noexcept {
                  "\" destroyed on another OS thread than its own; a thread "
                  "belongs to the OS thread that attached it"));
   }
-  if (in_spdk_) {
+  if (inside_spdk()) {
     fatal(concat("thread \"", name,
                  "\" destroyed inside spdk_thread_poll(); leave raw SPDK "
                  "callbacks first"));
   }
   if (turns_ > 0) keep_ = shared_from_this();
+  spdk_thread* const before = spdk_get_thread();
+  spdk_thread* const borrowed = at_end == native_end::leave ? native : nullptr;
   {
     acting_for me(*this);
     phase = thread_phase::exiting;
@@ -208,6 +238,7 @@ void thread_state::shut_down() noexcept {
     give_back();
     exit_native();
   }
+  if (borrowed && before == borrowed) spdk_set_thread(borrowed);
 }
 
 void thread_state::cancel_timers() noexcept {
@@ -276,19 +307,23 @@ void thread_state::give_back() noexcept {
 }
 
 void thread_state::exit_native() noexcept {
-  spdk_set_thread(native);
-  spdk_thread_exit(native);
-  pump_until(
-      *this,
-      [](const void* self) {
-        return spdk_thread_is_exited(static_cast<const thread_state*>(self)->native);
-      },
-      this, concat("the exit of SPDK thread \"", name, "\""));
+  spdk_thread* const thread = native;
+  if (at_end != native_end::leave) {
+    spdk_set_thread(native);
+    spdk_thread_exit(native);
+  }
+  if (at_end == native_end::destroy)
+    pump_until(
+        *this,
+        [](const void* self) {
+          return spdk_thread_is_exited(static_cast<const thread_state*>(self)->native);
+        },
+        this, concat("the exit of SPDK thread \"", name, "\""));
   phase = thread_phase::exited;
   forget_thread(*this);
   spdk_set_thread(nullptr);
-  spdk_thread_destroy(native);
   native = nullptr;
+  if (at_end == native_end::destroy) spdk_thread_destroy(thread);
 }
 
 void pump_until(thread_state& whose, bool (*done)(const void*), const void* argument,

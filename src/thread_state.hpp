@@ -30,6 +30,13 @@ struct poller_state;
 
 enum class thread_phase { running, exiting, exited };
 
+// What becomes of the SPDK thread when the library is done with it.
+enum class native_end {
+  destroy,  // it exits, is polled until it has, and is destroyed: the library's own, or adopted
+  exit,     // it is told to exit; a reactor polls and destroys it
+  leave,    // borrowed: it goes on, the program's
+};
+
 // Owned by the spdk_io::thread and by every thread_ref. Except where a member says "any thread",
 // only the OS thread that created it may touch it.
 class thread_state : public std::enable_shared_from_this<thread_state> {
@@ -45,6 +52,9 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
 
   // The part that runs no user code: SPDK, deliveries, timers, the library's own continuations.
   std::size_t poll_without_user_code(std::uint32_t max_messages);
+
+  // What poll() does after SPDK's part, for a thread that a reactor polls; see reactor_driver.hpp.
+  std::size_t run_without_polling();
 
   // Links what has come into the inbox.
   void deliver_messages() noexcept;
@@ -67,7 +77,7 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   void set_waker(waker* w) noexcept;
 
   bool on_own_os_thread() const noexcept;
-  bool inside_spdk() const noexcept { return in_spdk_; }
+  bool inside_spdk() const noexcept { return in_spdk_ || (reactor_polls && !in_reactor_turn); }
   bool nothing_ready() const noexcept {
     return ready.empty() && internal.empty() && messages.empty() && returns.empty();
   }
@@ -96,6 +106,11 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   poller_state* pollers = nullptr;    // head of a list
   std::size_t calls_out = 0;          // calls that have not come back: to threads, of SPDK
   std::size_t idle_runs = 0;          // entries of this poll that said they had nothing to do
+  native_end at_end = native_end::destroy;
+  // A reactor calls spdk_thread_poll(); all code of this OS thread may be inside of that, except
+  // in the driver's turns.
+  bool reactor_polls = false;
+  bool in_reactor_turn = false;
   bool has_poller_task = false;
   std::string poller_task_executor;  // for the message of a second one
 
@@ -110,6 +125,8 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   void close_opened() noexcept;
   void give_back() noexcept;
   void exit_native() noexcept;
+  class turn;
+  std::size_t after_native_poll();
 
   unsigned turns_ = 0;                  // nesting of poll()
   bool takes_own_messages_ = false;     // `messages` is closed, but not yet to this OS thread
@@ -121,6 +138,16 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
 
 // The SPDK thread that this OS thread acts for now; null if none.
 extern constinit thread_local thread_state* current_thread;
+
+// The library's thread on the SPDK thread that is current, when its program polls it itself and
+// this is called from one of its raw callbacks; null if there is none.
+thread_state* thread_of_callback() noexcept;
+
+// The thread that acts here, for what may be called from a program's own callbacks too.
+inline thread_state* acting_thread() noexcept {
+  thread_state* here = current_thread;
+  return here ? here : thread_of_callback();
+}
 
 // Polls all SPDK threads of this OS thread, without running user code, until `done(argument)`.
 // After some seconds it says on stderr what it waits for. Ends the program if `whose` can make

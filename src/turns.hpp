@@ -42,7 +42,7 @@ class turns {
         granted_ = true;
         return false;
       }
-      home_ = current_thread;
+      home_ = acting_thread();
       waiting_ = true;
       of_.queue_.push_back(*this);
       return true;

@@ -11,7 +11,7 @@ yield_operation::~yield_operation() {
 }
 
 bool yield_operation::begin() noexcept {
-  home_ = detail::current_thread;
+  home_ = detail::acting_thread();
   if (!home_) return false;
   home_->make_ready(*this);
   return true;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <spdk_io/error.hpp>
+#include <spdk_io/ownership.hpp>
 #include <spdk_io/thread_ref.hpp>
 
 #include <cstddef>
@@ -41,6 +42,16 @@ class thread {
   // Makes a further SPDK thread that this OS thread polls without acting for it in between.
   // Errors: no env yet; SPDK is out of memory.
   static result<thread> create(std::string_view name);
+
+  // Takes a thread that the program made with SPDK's C API and polls on this OS thread. From now
+  // on the program calls poll() where it called spdk_thread_poll(); what it has registered there
+  // goes on. If it is this OS thread's current SPDK thread (spdk_set_thread()), it is attached.
+  // The destructor gives back what this library opened; then it ends an adopted thread as its
+  // own, and leaves a borrowed one running, for spdk_thread_poll() as before.
+  // Requires: not called inside its poll, nor for a thread that an SPDK reactor polls (see
+  // reactor_thread).
+  // Errors: null, or exited; this library has it already.
+  static result<thread> from_native(spdk_thread* native, ownership whose);
 
   // Starts an OS thread with an SPDK thread and a loop of its own; see spawned_thread.hpp,
   // which must be included.
