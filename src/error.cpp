@@ -95,6 +95,7 @@ std::string_view operation_text(operation_kind kind) {
     case operation_kind::call: return "call";
     case operation_kind::sleep: return "sleep";
     case operation_kind::allocate: return "allocation";
+    case operation_kind::register_memory: return "registration of memory";
     case operation_kind::poller: return "poller";
     case operation_kind::run: return "run";
   }
@@ -194,6 +195,9 @@ std::string error::message() const {
       return out + "the descriptor is read-only (open it with access::read_write)";
     case fault::no_buffer: return out + "the buffer is empty";
     case fault::short_buffer: return out + "the buffer is smaller than that";
+    case fault::small_bounce_buffer:
+      return out + detail::concat("the buffer to bounce through holds less than a block (",
+                                  block_size_, " bytes)");
     case fault::bad_vector:
       return out + "the vector of buffers is empty, too long, or contains an empty buffer";
     case fault::no_channel: return out + "the handle is empty (moved from, or never opened)";

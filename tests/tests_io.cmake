@@ -1,5 +1,7 @@
 # Tests of devices and I/O.
 spdk_io_test(dma_buffer)
+spdk_io_test(registered_memory BARE)
+spdk_io_test(bounce)
 spdk_io_test(bdev)
 spdk_io_test(bdev_options)
 spdk_io_test(subsystems)

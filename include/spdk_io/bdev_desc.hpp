@@ -81,6 +81,7 @@ class bdev_desc : public detail::io_calls<bdev_desc> {
 
  private:
   friend class detail::io_calls<bdev_desc>;
+  friend struct detail::handle_access;
   explicit bdev_desc(detail::desc_state* state) noexcept : state_(state) {}
   detail::desc_state* io_target() const noexcept { return state_; }
 

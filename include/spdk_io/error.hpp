@@ -33,6 +33,7 @@ enum class operation_kind : std::uint8_t {
   call,
   sleep,
   allocate,
+  register_memory,
   poller,
   run,
 };
@@ -46,6 +47,7 @@ enum class fault : std::uint8_t {
   read_only,
   no_buffer,
   short_buffer,
+  small_bounce_buffer,
   bad_vector,
   no_channel,
   wrong_thread,

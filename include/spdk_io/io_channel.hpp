@@ -20,6 +20,8 @@ class bdev_desc;
 
 namespace detail {
 
+struct handle_access;
+
 // The I/O calls, for whatever names a channel (io_channel) or looks it up at the start of each
 // operation (bdev_desc). Derived provides io_target(), a channel_state* or a desc_state*.
 //
@@ -152,6 +154,7 @@ class io_channel : public detail::io_calls<io_channel> {
  private:
   friend class detail::io_calls<io_channel>;
   friend class bdev_desc;
+  friend struct detail::handle_access;
   io_channel(detail::channel_state* channel, detail::desc_state* desc) noexcept;
   detail::channel_state* io_target() const noexcept { return channel_; }
 

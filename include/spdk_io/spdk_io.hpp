@@ -8,6 +8,7 @@
 #include <spdk_io/bdev_options.hpp>
 #include <spdk_io/block_on.hpp>
 #include <spdk_io/cores.hpp>
+#include <spdk_io/bounce.hpp>
 #include <spdk_io/dma_buffer.hpp>
 #include <spdk_io/env.hpp>
 #include <spdk_io/error.hpp>
@@ -20,6 +21,7 @@
 #include <spdk_io/poller.hpp>
 #include <spdk_io/poller_coroutine.hpp>
 #include <spdk_io/poller_task.hpp>
+#include <spdk_io/registered_memory.hpp>
 #include <spdk_io/run_loop.hpp>
 #include <spdk_io/run_until.hpp>
 #include <spdk_io/sleep_for.hpp>
