@@ -7,8 +7,8 @@
 #include <spdk_io/bdev_desc.hpp>
 #include <spdk_io/bdev_options.hpp>
 #include <spdk_io/block_on.hpp>
-#include <spdk_io/cores.hpp>
 #include <spdk_io/bounce.hpp>
+#include <spdk_io/cores.hpp>
 #include <spdk_io/dma_buffer.hpp>
 #include <spdk_io/env.hpp>
 #include <spdk_io/error.hpp>
