@@ -1,0 +1,105 @@
+# What spdk-io needs besides its own code, found and put into targets. The one list of it: the
+# build includes this file, and so does the installed package.
+
+find_package(Threads REQUIRED)
+
+# --- SPDK -------------------------------------------------------------------------------------
+# The bdev subsystem brings the device modules, which register themselves in constructors: a
+# linker that drops libraries without undefined references would drop them too.
+set(spdk_io_spdk_modules spdk_event_bdev spdk_env_dpdk)
+
+# Looks for SPDK with pkg-config. Sets SPDK_IO_SPDK_FOUND, SPDK_IO_SPDK_* and SPDK_IO_SYSLIBS_*.
+macro(spdk_io_find_spdk)
+  find_package(PkgConfig QUIET)
+  set(SPDK_IO_SPDK_FOUND FALSE)
+  if(PkgConfig_FOUND)
+    # Asked anew each time: PKG_CONFIG_PATH may point to another SPDK than when last configured.
+    unset(__pkg_config_checked_SPDK_IO_SPDK CACHE)
+    unset(__pkg_config_checked_SPDK_IO_SYSLIBS CACHE)
+    pkg_check_modules(SPDK_IO_SPDK QUIET ${spdk_io_spdk_modules})
+    pkg_check_modules(SPDK_IO_SYSLIBS QUIET spdk_syslibs)
+    if(NOT SPDK_IO_SYSLIBS_FOUND)
+      set(SPDK_IO_SPDK_FOUND FALSE)
+    endif()
+  endif()
+endmacro()
+
+# After spdk_io_find_spdk(): sets <linkage> to shared or static, whichever is there (shared if
+# both are), unless it holds one of them already.
+function(spdk_io_choose_spdk_linkage linkage)
+  if("${${linkage}}" MATCHES "^(shared|static)$")
+    return()
+  endif()
+  set(found static)
+  foreach(dir IN LISTS SPDK_IO_SPDK_LIBRARY_DIRS)
+    if(EXISTS ${dir}/libspdk_event_bdev.so)
+      set(found shared)
+    endif()
+  endforeach()
+  set(${linkage} ${found} PARENT_SCOPE)
+endfunction()
+
+# After spdk_io_find_spdk(): the linker's options for all of SPDK, as one item, so that CMake
+# neither reorders nor removes what stands between the flags. No module may be dropped:
+# --no-as-needed for shared libraries, --whole-archive for archives.
+function(spdk_io_spdk_link_options result linkage)
+  set(libraries "")
+  foreach(flag IN LISTS SPDK_IO_SPDK_LDFLAGS)
+    if(linkage STREQUAL "static" AND flag MATCHES "^-l((spdk|rte)_.*)$")
+      set(name ${CMAKE_MATCH_1})
+      set(archive "")
+      foreach(dir IN LISTS SPDK_IO_SPDK_LIBRARY_DIRS)
+        if(NOT archive AND EXISTS ${dir}/lib${name}.a)
+          set(archive ${dir}/lib${name}.a)
+        endif()
+      endforeach()
+      if(NOT archive)
+        message(FATAL_ERROR "spdk-io: SPDK is to be linked statically, but there is no "
+          "lib${name}.a in ${SPDK_IO_SPDK_LIBRARY_DIRS}. Install SPDK's static libraries, or use "
+          "its shared ones (-DSPDK_IO_SPDK_LINKAGE=shared).")
+      endif()
+      list(APPEND libraries ${archive})
+    else()
+      list(APPEND libraries ${flag})
+    endif()
+  endforeach()
+  list(REMOVE_DUPLICATES libraries)
+  list(JOIN libraries " " libraries)
+  set(system ${SPDK_IO_SYSLIBS_STATIC_LDFLAGS})
+  list(JOIN system " " system)
+  if(linkage STREQUAL "static")
+    set(libraries "-Wl,--whole-archive ${libraries} -Wl,--no-whole-archive")
+  endif()
+  foreach(dir IN LISTS SPDK_IO_SPDK_LIBRARY_DIRS)
+    string(APPEND system " -Wl,-rpath,${dir}")
+  endforeach()
+  set(${result}
+    "SHELL:-Wl,--push-state,--no-as-needed ${libraries} ${system} -Wl,--pop-state" PARENT_SCOPE)
+endfunction()
+
+# --- lite -------------------------------------------------------------------------------------
+# Archives do not carry what they need themselves.
+macro(spdk_io_find_lite_libraries)
+  find_package(PkgConfig QUIET)
+  set(LIBURING_FOUND FALSE)
+  if(PkgConfig_FOUND AND NOT TARGET PkgConfig::LIBURING)
+    pkg_check_modules(LIBURING QUIET IMPORTED_TARGET liburing)
+  elseif(TARGET PkgConfig::LIBURING)
+    set(LIBURING_FOUND TRUE)
+  endif()
+endmacro()
+
+# --- Asio -------------------------------------------------------------------------------------
+# Sets SPDK_IO_ASIO_INCLUDE_DIR where standalone Asio's headers are found.
+macro(spdk_io_find_asio)
+  find_path(SPDK_IO_ASIO_INCLUDE_DIR asio/io_context.hpp)
+endmacro()
+
+# What users of the Asio adapter compile with.
+function(spdk_io_use_asio target core)
+  target_include_directories(${target} SYSTEM INTERFACE ${SPDK_IO_ASIO_INCLUDE_DIR})
+  # Asio 1.22 only recognises Clang's coroutines when told about them.
+  target_compile_definitions(${target} INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED
+    $<$<CXX_COMPILER_ID:Clang>:ASIO_HAS_CO_AWAIT ASIO_HAS_STD_COROUTINE>)
+  target_link_libraries(${target} INTERFACE ${core})
+endfunction()
