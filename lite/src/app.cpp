@@ -5,13 +5,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -91,7 +92,11 @@ void start_subsystems(int rc, void*) {
   spdk_subsystem_init(subsystems_started, nullptr);
 }
 
-void start_configuration(void*) { load_config(start_subsystems); }
+void start_configuration(void*) {
+  // An application before this one has left it at RUNTIME.
+  spdk_rpc_set_state(SPDK_RPC_STARTUP);
+  load_config(start_subsystems);
+}
 
 // ---- the end ----
 
@@ -264,6 +269,20 @@ bool create_app_thread() {
   return true;
 }
 
+/// nullopt, and errno, if it cannot be read.
+std::optional<std::string> read_file(const char* name) {
+  const std::unique_ptr<FILE, int (*)(FILE*)> file{std::fopen(name, "rb"), std::fclose};
+  if (file == nullptr) {
+    return std::nullopt;
+  }
+  std::string content;
+  std::array<char, 4096> part{};
+  while (const std::size_t count = std::fread(part.data(), 1, part.size(), file.get())) {
+    content.append(part.data(), count);
+  }
+  return std::ferror(file.get()) == 0 ? std::optional{std::move(content)} : std::nullopt;
+}
+
 bool read_config(const spdk_app_opts& opts) {
   if (opts.json_config_file == nullptr) {
     if (opts.json_data != nullptr) {
@@ -275,15 +294,12 @@ bool read_config(const spdk_app_opts& opts) {
     SPDK_ERRLOG("json_config_file and json_data exclude each other\n");
     return false;
   }
-  errno = 0;
-  std::ifstream file{opts.json_config_file, std::ios::binary};
-  the_app.config.emplace(std::istreambuf_iterator<char>{file}, std::istreambuf_iterator<char>{});
-  if (!file) {
+  the_app.config = read_file(opts.json_config_file);
+  if (!the_app.config) {
     SPDK_ERRLOG("the configuration file %s cannot be read: %s\n", opts.json_config_file,
-                spdk_strerror(errno != 0 ? errno : EIO));
-    return false;
+                spdk_strerror(errno));
   }
-  return true;
+  return the_app.config.has_value();
 }
 
 void allow_core_dumps() {

@@ -3,6 +3,7 @@
 #include "spdk/assert.h"
 #include "spdk/bdev.h"
 #include "spdk/bdev_module.h"
+#include "spdk/bdev_zone.h"
 #include "spdk/config.h"
 #include "spdk/cpuset.h"
 #include "spdk/dif.h"
