@@ -35,7 +35,7 @@ void channel_state::on_retire(ready_node& node) {
   channel_state& channel = owned_message<channel_state>::owner_of(node);
   channel.retiring = true;
   channel.accepts.store(nullptr, std::memory_order_relaxed);
-  if (channel.in_flight == 0) channel.put();
+  if (channel.unused()) channel.put();
 }
 
 void channel_state::put() noexcept {

@@ -9,9 +9,11 @@
 #pragma once
 
 #include <spdk_io/detail/inbox.hpp>
+#include <spdk_io/detail/ready_list.hpp>
 #include <spdk_io/error.hpp>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -40,8 +42,9 @@ struct channel_state {
   desc_state* const desc;
   const std::uint32_t name;  // of the device, interned
   const std::uint32_t block_size;
-  std::uint64_t in_flight = 0;    // operations started and not completed, waiting ones included
-  bool retiring = false;          // takes no more; goes when in_flight is 0
+  node_ring in_flight;            // I/O at SPDK
+  std::size_t waiting = 0;        // I/O that waits for memory, in the thread's memory_wait
+  bool retiring = false;          // takes no more; goes when it is unused
   bool retire_requested = false;  // with desc's mutex
   owned_message<channel_state> retire;
 
@@ -49,11 +52,12 @@ struct channel_state {
   void acquire() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() noexcept;
 
-  // An operation ended: the last one of a retiring channel lets it go.
+  // An operation ended and is off the ring: the last one of a retiring channel lets it go.
   void completed() noexcept {
-    if (--in_flight == 0 && retiring) [[unlikely]]
+    if (retiring && unused()) [[unlikely]]
       retire_later();
   }
+  bool unused() const noexcept { return in_flight.empty() && waiting == 0; }
 
  private:
   ~channel_state() = default;

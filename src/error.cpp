@@ -2,6 +2,8 @@
 // Texts of errors: the table of names, the ring of recent texts, and the words for NVMe statuses.
 #include <spdk_io/error.hpp>
 
+#include <spdk_io/operation_info.hpp>
+
 #include <array>
 #include <cstring>
 #include <deque>
@@ -89,6 +91,16 @@ std::string_view operation_text(operation_kind kind) {
     case operation_kind::read: return "read";
     case operation_kind::write: return "write";
     case operation_kind::flush: return "flush";
+    case operation_kind::write_zeroes: return "write of zeroes";
+    case operation_kind::unmap: return "unmap";
+    case operation_kind::reset: return "reset";
+    case operation_kind::compare: return "compare";
+    case operation_kind::compare_and_write: return "compare-and-write";
+    case operation_kind::copy: return "copy";
+    case operation_kind::zcopy_read: return "zcopy for reading";
+    case operation_kind::zcopy_write: return "zcopy for writing";
+    case operation_kind::zcopy_commit: return "commit of a zcopy";
+    case operation_kind::zcopy_release: return "release of a zcopy";
     case operation_kind::create_bdev: return "creation of a device";
     case operation_kind::delete_bdev: return "deletion of a device";
     case operation_kind::load_config: return "configuration";
@@ -105,7 +117,26 @@ std::string_view operation_text(operation_kind kind) {
 std::string_view preposition(operation_kind kind) {
   if (kind == operation_kind::read) return "from";
   if (kind == operation_kind::write) return "to";
+  if (kind == operation_kind::reset) return "of";
   return "on";
+}
+
+bool has_range(operation_kind kind) {
+  switch (kind) {
+    case operation_kind::read:
+    case operation_kind::write:
+    case operation_kind::flush:
+    case operation_kind::write_zeroes:
+    case operation_kind::unmap:
+    case operation_kind::compare:
+    case operation_kind::compare_and_write:
+    case operation_kind::copy:
+    case operation_kind::zcopy_read:
+    case operation_kind::zcopy_write:
+    case operation_kind::zcopy_commit:
+    case operation_kind::zcopy_release: return true;
+    default: return false;
+  }
 }
 
 struct status_text {
@@ -140,6 +171,12 @@ constexpr status_text status_texts[] = {
     {{3, 0x02}, "path inaccessible"},
 };
 
+std::string status_number(nvme_status status) {
+  char number[24];
+  std::snprintf(number, sizeof(number), " (NVMe %u/%02Xh)", status.type, status.code);
+  return number;
+}
+
 std::string status_message(nvme_status status, int code) {
   std::string_view text = "device error";
   for (const auto& known : status_texts) {
@@ -147,15 +184,30 @@ std::string status_message(nvme_status status, int code) {
   }
   std::string out(text);
   if (code != EIO && code != ECANCELED) out += detail::concat(", ", std::strerror(code));
-  char number[24];
-  std::snprintf(number, sizeof(number), " (NVMe %u/%02Xh)", status.type, status.code);
-  return out + number;
+  return out + status_number(status);
 }
 
 }  // namespace
 
+std::string operation_info::what() const {
+  std::string out(operation_text(kind));
+  if (has_range(kind)) {
+    out += detail::concat(" of ", length, " bytes ");
+    if (kind == operation_kind::copy) {
+      out += detail::concat("from ", source, " to ", offset);
+    } else {
+      out += detail::concat("at ", offset);
+    }
+  }
+  if (!device.empty()) out += detail::concat(' ', preposition(kind), ' ', device);
+  return out;
+}
+
 error::error(std::errc code, operation_kind what, std::string_view text)
-    : code_(static_cast<int>(code)), what_(what), text_(texts().keep(text)) {}
+    : code_(static_cast<int>(code)),
+      what_(what),
+      described_(true),
+      text_or_source_(texts().keep(text)) {}
 
 error::error(const io& failed) noexcept
     : code_(static_cast<int>(failed.code)),
@@ -164,22 +216,26 @@ error::error(const io& failed) noexcept
       status_(failed.status),
       device_(failed.device),
       block_size_(failed.block_size),
+      text_or_source_(failed.source),
       offset_(failed.offset),
       length_(failed.length),
       device_size_(failed.device_size) {}
 
-std::string_view error::device() const noexcept { return names().name_of(device_); }
+std::string_view error::device() const noexcept { return detail::device_name(device_); }
+std::uint64_t error::source() const noexcept { return described_ ? 0 : text_or_source_; }
 
 std::string error::message() const {
   if (code_ == 0) return "no error";
-  if (text_ != 0) {
-    if (auto text = texts().find(text_); !text.empty()) return text;
+  if (described_) {
+    const auto number = static_cast<std::uint32_t>(text_or_source_);
+    if (auto text = texts().find(number); !text.empty()) return text;
   }
-  std::string out(operation_text(what_));
-  const bool has_range = what_ == operation_kind::read || what_ == operation_kind::write ||
-                         what_ == operation_kind::flush;
-  if (has_range) out += detail::concat(" of ", length_, " bytes at ", offset_);
-  if (device_ != 0) out += detail::concat(' ', preposition(what_), ' ', device());
+  std::string out = operation_info{.kind = what_,
+                                   .device = device(),
+                                   .offset = offset_,
+                                   .length = length_,
+                                   .source = source()}
+                        .what();
   out += ": ";
   switch (why_) {
     case fault::none: break;
@@ -212,13 +268,36 @@ std::string error::message() const {
       return out + "the device was closed when the thread that opened it ended";
     case fault::opened_by_library:
       return out + "it was opened with bdev_desc::open(), so that only the library can close it";
-    case fault::unsupported: return out + "not supported by this device";
+    case fault::unsupported:
+      out += "not supported by this device";
+      return status_ == nvme_status{} ? out : out + status_number(status_);
+    case fault::miscompare: return out + "the data differs" + status_number(status_);
+    case fault::source_past_end:
+      return out +
+             detail::concat("the source is past the end (device has ", device_size_, " bytes)");
+    case fault::source_misaligned:
+      return out + detail::concat("the source is not a multiple of the block size (", block_size_,
+                                  " bytes)");
+    case fault::lengths_differ:
+      return out + "the buffers to compare with and to write differ in length";
+    case fault::beyond_atomic_unit:
+      return out +
+             "longer than the device does atomically (see bdev_info::atomic_compare_and_write)";
+    case fault::no_metadata: return out + "the device has no metadata apart from its blocks";
+    case fault::short_metadata:
+      return out + "the metadata buffer is smaller than the blocks' metadata";
+    case fault::zcopy_ended:
+      return out + "it has ended (committed, released, moved from, or its thread has ended)";
   }
   if (status_ != nvme_status{}) return out + status_message(status_, code_);
   return out + std::strerror(code_);
 }
 
 std::ostream& operator<<(std::ostream& out, const error& e) { return out << e.message(); }
+
+std::string_view detail::device_name(std::uint32_t number) noexcept {
+  return names().name_of(number);
+}
 
 std::uint32_t intern_device_name(std::string_view name) { return names().number_of(name); }
 

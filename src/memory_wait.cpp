@@ -4,7 +4,7 @@
 
 #include "thread_state.hpp"
 
-#include <spdk_io/io_operation.hpp>
+#include <spdk_io/detail/io_core.hpp>
 
 #include <spdk/bdev.h>
 
@@ -30,13 +30,18 @@ memory_wait::memory_wait(thread_state& owner) : owner_(owner), entry_(new entry)
 
 memory_wait::~memory_wait() = default;
 
-void memory_wait::push(io_operation& op) noexcept {
+void memory_wait::push(io_core& op) noexcept {
   ++total_;
+  ++op.channel().waiting;
+  op.io_stage = io_core::stage_waiting;
   fifo_.push_back(op);
   arm();
 }
 
-void memory_wait::erase(io_operation& op) noexcept { fifo_.erase(op); }
+void memory_wait::erase(io_core& op) noexcept {
+  --op.channel().waiting;
+  fifo_.erase(op);
+}
 
 void memory_wait::on_memory(void* self) {
   auto& wait = *static_cast<memory_wait*>(self);
@@ -49,19 +54,22 @@ void memory_wait::on_memory(void* self) {
 void memory_wait::resubmit() noexcept {
   retry_ = false;
   while (!fifo_.empty()) {
-    auto& op = static_cast<io_operation&>(fifo_.front());
+    auto& op = static_cast<io_core&>(fifo_.front());
+    channel_state& channel = op.channel();
     // Off the list first: the operation may complete, and be linked, inside its submission.
-    fifo_.erase(op);
-    op.state_ = io_operation::state::in_flight;
+    erase(op);
+    op.put_in_flight(channel);
     int rc = op.submit();
     if (rc == -ENOMEM) {
-      op.state_ = io_operation::state::waiting;
+      node_ring::erase(op);
+      ++channel.waiting;
+      op.io_stage = io_core::stage_waiting;
       fifo_.push_front(op);
       break;
     }
     if (rc != 0) {
       op.describe_failure(-rc);
-      op.become_ready();
+      op.complete();
     }
   }
   arm();
@@ -73,8 +81,8 @@ void memory_wait::resubmit() noexcept {
 // poll tries again.
 void memory_wait::arm() noexcept {
   if (fifo_.empty() || queued_ || retry_) return;
-  auto& channel = static_cast<io_operation&>(fifo_.front()).channel();
-  if (entry_->served_by_free() && owner_.io_in_flight() > fifo_.size()) {
+  auto& channel = static_cast<io_core&>(fifo_.front()).channel();
+  if (entry_->served_by_free() && owner_.io_at_spdk()) {
     entry_->native.bdev = channel.bdev;
     if (spdk_bdev_queue_io_wait(channel.bdev, channel.native, &entry_->native) == 0) {
       queued_ = true;

@@ -11,9 +11,8 @@
 #include <memory>
 
 namespace spdk_io::inline SPDK_IO_ABI {
-class io_operation;
-
 namespace detail {
+class io_core;
 class thread_state;
 
 class memory_wait {
@@ -24,8 +23,9 @@ class memory_wait {
   memory_wait& operator=(const memory_wait&) = delete;
 
   bool empty() const noexcept { return fifo_.empty(); }
-  void push(io_operation& op) noexcept;   // behind those that wait already
-  void erase(io_operation& op) noexcept;  // from anywhere
+  const ready_list& waiters() const noexcept { return fifo_; }
+  void push(io_core& op) noexcept;   // behind those that wait already
+  void erase(io_core& op) noexcept;  // from anywhere
 
   // Each poll: a last resort for waiters that no completion on this thread will serve.
   void poll() noexcept {

@@ -102,7 +102,7 @@ nanoseconds poll_driver::may_sleep() noexcept {
   const std::uint64_t now = spdk_get_ticks();
   if (now - last_work_ < spin_ticks_) return never;
   nanoseconds most = next_sleep_;
-  if (state_->io_in_flight() > 0) {
+  if (state_->any_io()) {
     if (policy_.in_flight_sleep <= never) return never;
     most = std::min(most, policy_.in_flight_sleep);
   }

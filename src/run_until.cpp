@@ -12,7 +12,7 @@ namespace spdk_io::inline SPDK_IO_ABI::detail {
 void drain(thread& t) {
   thread_state& state = t.state();
   for (int turn = 0; turn < 1000 && !state.nothing_ready(); ++turn) t.poll();
-  while (state.io_in_flight() > 0) t.poll();
+  while (state.any_io()) t.poll();
 }
 
 error loop_stopped(const thread& t) {

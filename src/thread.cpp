@@ -112,6 +112,8 @@ thread_statistics thread::statistics() const noexcept {
   return {.memory_waits = state_->waiting.total(), .io_in_flight = state_->io_in_flight()};
 }
 
+std::vector<operation_info> thread::operations() const { return state_->operations(); }
+
 spdk_thread* thread::native_handle() const noexcept { return state_->native; }
 
 }  // namespace spdk_io::inline SPDK_IO_ABI

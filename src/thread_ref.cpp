@@ -12,6 +12,22 @@ namespace spdk_io::inline SPDK_IO_ABI {
 std::string_view thread_ref::name() const noexcept { return state_->name; }
 std::uint64_t thread_ref::id() const noexcept { return state_->id; }
 
+result<std::vector<operation_info>> thread_ref::operations() const {
+  auto refuse = [&](std::errc code, std::string_view why) {
+    return std::unexpected(
+        error(code, operation_kind::use_thread,
+              detail::concat("operations of thread \"", state_->name, "\": ", why)));
+  };
+  if (!state_->on_own_os_thread()) {
+    return refuse(std::errc::operation_not_permitted,
+                  "only its own OS thread may look (call() it, and ask there)");
+  }
+  if (state_->phase == detail::thread_phase::exited) {
+    return refuse(std::errc::no_such_process, "the thread has ended");
+  }
+  return state_->operations();
+}
+
 namespace detail {
 namespace {
 

@@ -8,6 +8,7 @@
 #include "thread_registry.hpp"
 
 #include <spdk_io/detail/fatal.hpp>
+#include <spdk_io/detail/io_core.hpp>
 #include <spdk_io/detail/root.hpp>
 
 #include <spdk/env.h>
@@ -49,6 +50,17 @@ class acting_for {
   thread_state* before_;
   spdk_thread* native_before_;
 };
+
+// For a message: ": a, b, and 3 more", or nothing.
+std::string list_of(const std::vector<operation_info>& operations) {
+  constexpr std::size_t enough = 8;
+  std::string out;
+  for (std::size_t i = 0; i < std::min(operations.size(), enough); ++i) {
+    out += concat(i == 0 ? ": " : ", ", operations[i].message());
+  }
+  if (operations.size() > enough) out += concat(", and ", operations.size() - enough, " more");
+  return out;
+}
 
 void link_to(ready_list& list, message_node* node) noexcept {
   while (node) {
@@ -207,9 +219,31 @@ void thread_state::set_waker(waker* w) noexcept {
 }
 
 std::size_t thread_state::io_in_flight() const noexcept {
-  std::size_t count = 0;
-  for (const auto& [desc, channel] : channels) count += channel->in_flight;
+  std::size_t count = waiting.waiters().size();
+  for (const auto& [desc, channel] : channels) {
+    channel->in_flight.for_each([&](const ready_node&) { ++count; });
+  }
   return count;
+}
+
+bool thread_state::io_at_spdk() const noexcept {
+  for (const auto& [desc, channel] : channels) {
+    if (!channel->in_flight.empty()) return true;
+  }
+  return false;
+}
+
+std::vector<operation_info> thread_state::operations() const {
+  std::vector<operation_info> out;
+  auto add = [&](const ready_node& node) {
+    out.push_back(static_cast<const io_core&>(node).info());
+  };
+  ready.for_each([&](const ready_node& node) {
+    if (node.io_stage != 0) add(node);
+  });
+  for (const auto& [desc, channel] : channels) channel->in_flight.for_each(add);
+  waiting.waiters().for_each(add);
+  return out;
 }
 
 void thread_state::shut_down() noexcept {
@@ -251,7 +285,7 @@ void thread_state::cancel_timers() noexcept {
 }
 
 bool thread_state::drained() const noexcept {
-  return nothing_ready() && io_in_flight() == 0 && calls_out == 0;
+  return nothing_ready() && !any_io() && calls_out == 0;
 }
 
 // Everything accepted is finished: I/O, messages, and what they resume. What runs here may still
@@ -272,13 +306,13 @@ void thread_state::drain_user_code() noexcept {
     }
     cancel_timers();
     // A call may be the deletion of a device that this thread has open.
-    if (calls_out > 0 && nothing_ready() && io_in_flight() == 0) close_opened();
+    if (calls_out > 0 && nothing_ready() && !any_io()) close_opened();
     if (!warned && spdk_get_ticks() > warn_at) {
       warned = true;
       std::fprintf(stderr,
                    "spdk-io: thread \"%s\" is ending, but waits for %zu I/O in flight and %zu "
-                   "calls that have not come back\n",
-                   name.c_str(), io_in_flight(), calls_out);
+                   "calls that have not come back%s\n",
+                   name.c_str(), io_in_flight(), calls_out, list_of(operations()).c_str());
     }
   }
   takes_own_messages_ = false;

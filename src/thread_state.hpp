@@ -11,6 +11,7 @@
 #include <spdk_io/detail/ready_list.hpp>
 #include <spdk_io/detail/timer_queue.hpp>
 #include <spdk_io/detail/waker.hpp>
+#include <spdk_io/operation_info.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -81,7 +82,12 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   bool nothing_ready() const noexcept {
     return ready.empty() && internal.empty() && messages.empty() && returns.empty();
   }
-  std::size_t io_in_flight() const noexcept;
+  bool io_at_spdk() const noexcept;  // whether a completion is to come
+  bool any_io() const noexcept { return io_at_spdk() || !waiting.empty(); }
+  std::size_t io_in_flight() const noexcept;  // counts them: for statistics
+
+  // Every I/O that was started here and not resumed yet. Own OS thread only.
+  std::vector<operation_info> operations() const;
 
   // Ends the SPDK thread: refuses new work, drains, gives everything back. Own OS thread only.
   void shut_down() noexcept;

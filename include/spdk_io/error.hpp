@@ -27,6 +27,16 @@ enum class operation_kind : std::uint8_t {
   read,
   write,
   flush,
+  write_zeroes,
+  unmap,
+  reset,
+  compare,
+  compare_and_write,
+  copy,
+  zcopy_read,
+  zcopy_write,
+  zcopy_commit,
+  zcopy_release,
   create_bdev,
   delete_bdev,
   load_config,
@@ -38,7 +48,8 @@ enum class operation_kind : std::uint8_t {
   run,
 };
 
-// Why an I/O was refused before the device saw it, beyond what an errno can say.
+// Why an I/O failed, beyond what an errno can say: it was refused before the device saw it, or
+// (miscompare, unsupported) the device answered so.
 enum class fault : std::uint8_t {
   none,
   past_end,
@@ -56,6 +67,14 @@ enum class fault : std::uint8_t {
   device_closed,
   opened_by_library,
   unsupported,
+  miscompare,         // what the device holds differs from what it was compared with
+  source_past_end,    // of a copy
+  source_misaligned,  // of a copy
+  lengths_differ,     // of the buffers to compare with and to write
+  beyond_atomic_unit,
+  no_metadata,     // the device has none, or none apart from its blocks
+  short_metadata,  // the buffer is smaller than the blocks' metadata
+  zcopy_ended,     // committed, released, moved from, or its thread has ended
 };
 
 // The completion status of an NVMe command: status code type and status code. Devices that are
@@ -77,7 +96,7 @@ class error {
   // are kept; the message of an older error falls back to operation and errno.
   error(std::errc code, operation_kind what, std::string_view text);
 
-  // A failed I/O on `device`; `offset`, `length` and `device_size` in bytes.
+  // A failed I/O on `device`; `offset`, `length`, `source` and `device_size` in bytes.
   struct io {
     std::errc code = std::errc::io_error;
     operation_kind what = operation_kind::none;
@@ -86,6 +105,7 @@ class error {
     std::uint32_t device = 0;  // from intern_device_name()
     std::uint64_t offset = 0;
     std::uint64_t length = 0;
+    std::uint64_t source = 0;  // of a copy: where it reads
     std::uint64_t device_size = 0;
     std::uint32_t block_size = 0;
   };
@@ -96,7 +116,8 @@ class error {
   fault why() const noexcept { return why_; }
   nvme_status status() const noexcept { return status_; }
   std::string_view device() const noexcept;                  // empty where none is concerned
-  std::uint64_t offset() const noexcept { return offset_; }  // bytes
+  std::uint64_t offset() const noexcept { return offset_; }  // bytes; of a copy: to where
+  std::uint64_t source() const noexcept;                     // bytes; of a copy: from where
   std::uint64_t length() const noexcept { return length_; }  // bytes
 
   // One line for people, without a newline:
@@ -112,11 +133,12 @@ class error {
  private:
   int code_ = 0;
   operation_kind what_ = operation_kind::none;
-  fault why_ = fault::none;
+  fault why_ : 7 = fault::none;
+  bool described_ : 1 = false;  // text_or_source_ is a text
   nvme_status status_;
   std::uint32_t device_ = 0;
-  std::uint32_t text_ = 0;
   std::uint32_t block_size_ = 0;
+  std::uint64_t text_or_source_ = 0;  // the number of a text, or where a copy reads
   std::uint64_t offset_ = 0;
   std::uint64_t length_ = 0;
   std::uint64_t device_size_ = 0;
@@ -129,6 +151,10 @@ using result = std::expected<T, error>;
 
 // Gives a device's name a number for the life of the process. Any thread.
 std::uint32_t intern_device_name(std::string_view name);
+
+namespace detail {
+std::string_view device_name(std::uint32_t number) noexcept;  // lives as long as the process
+}  // namespace detail
 
 }  // namespace spdk_io::inline SPDK_IO_ABI
 

@@ -50,6 +50,22 @@ class io_calls {
   [[nodiscard]] io_operation flush(std::uint64_t offset, std::uint64_t length) const noexcept {
     return make(operation_kind::flush, bytes, nullptr, offset, length);
   }
+  // Zeroes the range, without a buffer; where the device has no such command SPDK writes zeroes.
+  [[nodiscard]] io_operation write_zeroes(std::uint64_t offset,
+                                          std::uint64_t length) const noexcept {
+    return make(operation_kind::write_zeroes, bytes, nullptr, offset, length);
+  }
+  // The range is no longer needed. What reads find there afterwards depends on the device (malloc
+  // devices: zeroes). Error of the completion where the device has none: not_supported.
+  [[nodiscard]] io_operation unmap(std::uint64_t offset, std::uint64_t length) const noexcept {
+    return make(operation_kind::unmap, bytes, nullptr, offset, length);
+  }
+  // Resets the device, for all who use it, also through a read-only descriptor. I/O that is
+  // queued for it anywhere, and new I/O until it is done, ends with operation_canceled. Error of
+  // the completion where the device has none: not_supported.
+  [[nodiscard]] io_operation reset() const noexcept {
+    return make(operation_kind::reset, bytes, nullptr, 0, 0);
+  }
 
   // Scattered and gathered: the buffers in turn make up one contiguous range of the device.
   [[nodiscard]] io_operation readv(std::span<const dma_span> into,
@@ -78,6 +94,13 @@ class io_calls {
   [[nodiscard]] io_operation flush_blocks(std::uint64_t first, std::uint64_t count) const noexcept {
     return make(operation_kind::flush, blocks, nullptr, first, count);
   }
+  [[nodiscard]] io_operation write_zeroes_blocks(std::uint64_t first,
+                                                 std::uint64_t count) const noexcept {
+    return make(operation_kind::write_zeroes, blocks, nullptr, first, count);
+  }
+  [[nodiscard]] io_operation unmap_blocks(std::uint64_t first, std::uint64_t count) const noexcept {
+    return make(operation_kind::unmap, blocks, nullptr, first, count);
+  }
   [[nodiscard]] io_operation readv_blocks(std::span<const dma_span> into,
                                           std::uint64_t first) const noexcept {
     return make_vector(operation_kind::read, blocks, into, first);
@@ -88,11 +111,11 @@ class io_calls {
   }
 
  private:
-  static constexpr auto bytes = io_operation::unit::bytes;
-  static constexpr auto blocks = io_operation::unit::blocks;
+  static constexpr auto bytes = detail::io_unit::bytes;
+  static constexpr auto blocks = detail::io_unit::blocks;
 
-  io_operation make(operation_kind kind, io_operation::unit unit, void* buffer,
-                    std::uint64_t offset, std::uint64_t length,
+  io_operation make(operation_kind kind, detail::io_unit unit, void* buffer, std::uint64_t offset,
+                    std::uint64_t length,
                     std::size_t capacity = std::numeric_limits<std::size_t>::max()) const noexcept {
     return io_operation(static_cast<const Derived&>(*this).io_target(), {.kind = kind,
                                                                          .in = unit,
@@ -102,13 +125,13 @@ class io_calls {
                                                                          .length = length});
   }
   template <class Span>
-  io_operation make_vector(operation_kind kind, io_operation::unit unit, std::span<Span> buffers,
+  io_operation make_vector(operation_kind kind, detail::io_unit unit, std::span<Span> buffers,
                            std::uint64_t offset) const noexcept {
     const bool too_many = buffers.size() > std::numeric_limits<std::uint32_t>::max();
     return io_operation(static_cast<const Derived&>(*this).io_target(),
                         {.kind = kind,
                          .in = unit,
-                         .vectored = true,
+                         .form = detail::io_form::vectored,
                          .buffer = const_cast<std::remove_const_t<Span>*>(buffers.data()),
                          .count = too_many ? 0 : static_cast<std::uint32_t>(buffers.size()),
                          .offset = offset});

@@ -17,6 +17,7 @@
 #include <spdk_io/io_channel.hpp>
 #include <spdk_io/io_operation.hpp>
 #include <spdk_io/log.hpp>
+#include <spdk_io/operation_info.hpp>
 #include <spdk_io/ownership.hpp>
 #include <spdk_io/poller.hpp>
 #include <spdk_io/poller_coroutine.hpp>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <spdk_io/error.hpp>
+#include <spdk_io/operation_info.hpp>
 #include <spdk_io/ownership.hpp>
 #include <spdk_io/thread_ref.hpp>
 
@@ -11,6 +12,7 @@
 #include <memory>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 struct spdk_thread;
 
@@ -85,6 +87,11 @@ class thread {
   bool running() const noexcept;
   bool has_pollers() const noexcept;  // SPDK's own and devices' count too
   thread_statistics statistics() const noexcept;
+
+  // For debugging: every I/O started here whose awaiter or callback has not gone on, oldest
+  // first within each state. Costs nothing but when it is called. On the thread's OS thread; for
+  // others there is thread_ref::operations().
+  std::vector<operation_info> operations() const;
 
   // For other threads: stays valid, and says so, after this thread has gone.
   thread_ref ref() const noexcept { return thread_ref(state_); }

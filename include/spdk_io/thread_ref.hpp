@@ -7,6 +7,7 @@
 #include <spdk_io/detail/fatal.hpp>
 #include <spdk_io/detail/inbox.hpp>
 #include <spdk_io/error.hpp>
+#include <spdk_io/operation_info.hpp>
 
 #include <coroutine>
 #include <cstdint>
@@ -15,6 +16,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace spdk_io::inline SPDK_IO_ABI {
 
@@ -45,6 +47,11 @@ class thread_ref {
   // Moves the awaiting coroutine to the thread: it goes on there.
   // Error: the thread has ended; it goes on where it was.
   [[nodiscard]] auto schedule() const noexcept { return detail::schedule_operation(state_); }
+
+  // What is under way on the thread; see thread::operations(). Only its own OS thread may look;
+  // from others: co_await ref.call([&] { return ref.operations(); }).
+  // Errors: another OS thread; the thread has ended.
+  result<std::vector<operation_info>> operations() const;
 
   std::string_view name() const noexcept;
   std::uint64_t id() const noexcept;

@@ -47,6 +47,10 @@ class operation_base : public Node {
 
  protected:
   operation_base() = default;
+  // Where the node has something to be told: its arguments.
+  template <class... Arguments>
+  explicit operation_base(std::in_place_t, Arguments&&... arguments)
+      : Node(std::forward<Arguments>(arguments)...) {}
   operation_base(operation_base&&) = default;
   operation_base& operator=(operation_base&&) = default;
   ~operation_base() = default;

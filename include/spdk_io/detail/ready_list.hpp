@@ -6,6 +6,7 @@
 #include <spdk_io/abi.hpp>
 
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
@@ -29,6 +30,45 @@ struct ready_node {
   ready_node* prev = nullptr;
   ready_node* next = nullptr;
   run_function run = nullptr;
+  // Where an I/O stands (io_core::stage), in every list that it may be in. Not 0 tells an I/O
+  // from other nodes, for those who list what is under way. (What derives from this has its
+  // first members in the bytes behind it, so this costs an I/O nothing.)
+  std::uint8_t io_stage = 0;
+};
+
+// Nodes in a circle, not counted, which each can leave without knowing it.
+class node_ring {
+ public:
+  node_ring() noexcept {
+    head_.prev = &head_;
+    head_.next = &head_;
+  }
+  node_ring(const node_ring&) = delete;
+  node_ring& operator=(const node_ring&) = delete;
+
+  bool empty() const noexcept { return head_.next == &head_; }
+  ready_node& front() noexcept { return *head_.next; }  // Requires: !empty()
+
+  void push_back(ready_node& node) noexcept {
+    node.prev = head_.prev;
+    node.next = &head_;
+    head_.prev->next = &node;
+    head_.prev = &node;
+  }
+
+  static void erase(ready_node& node) noexcept {
+    node.prev->next = node.next;
+    node.next->prev = node.prev;
+    node.next = nullptr;
+  }
+
+  template <class F>
+  void for_each(F f) const {
+    for (const ready_node* node = head_.next; node != &head_; node = node->next) f(*node);
+  }
+
+ private:
+  ready_node head_;
 };
 
 class ready_list {
@@ -72,6 +112,11 @@ class ready_list {
     node.next->prev = node.prev;
     node.next = nullptr;
     --size_;
+  }
+
+  template <class F>
+  void for_each(F f) const {
+    for (const ready_node* node = head_.next; node != &head_; node = node->next) f(*node);
   }
 
  private:

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What all block operations have in common: their arguments, where they stand, and the way from
+// the start through SPDK to the ready list.
+#pragma once
+
+#include <spdk_io/detail/ready_list.hpp>
+#include <spdk_io/error.hpp>
+#include <spdk_io/operation_info.hpp>
+
+#include <cstdint>
+#include <limits>
+
+struct iovec;
+struct spdk_bdev_io;
+
+namespace spdk_io::inline SPDK_IO_ABI::detail {
+
+struct channel_state;
+struct desc_state;
+class memory_wait;
+class thread_state;
+
+// Offsets and lengths in bytes or in blocks.
+enum class io_unit : std::uint8_t { bytes, blocks };
+
+// One buffer; an array of iovec, whose sum is the length; or arguments of its own, kept by the
+// class that derives from io_core.
+enum class io_form : std::uint8_t { single, vectored, special };
+
+struct io_request {
+  operation_kind kind = operation_kind::read;
+  io_unit in = io_unit::bytes;
+  io_form form = io_form::single;
+  void* buffer = nullptr;   // vectored: the array of iovec
+  std::uint32_t count = 0;  // vectored: its length
+  std::uint64_t capacity = std::numeric_limits<std::uint64_t>::max();  // of the buffer, bytes
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+};
+
+class io_core : public ready_node {
+ public:
+  bool begin() noexcept;
+  result<void> finish() noexcept {
+    io_stage = stage_done;
+    if (code_ == 0) [[likely]]
+      return {};
+    return std::unexpected(make_error());
+  }
+
+  // Of one that has been started and has not been resumed.
+  operation_info info() const noexcept;
+
+ protected:
+  friend class memory_wait;
+  friend class thread_state;
+
+  // io_stage. From `waiting` on the destructor has something to do.
+  static constexpr std::uint8_t stage_fresh = 0;
+  static constexpr std::uint8_t stage_done = 1;
+  static constexpr std::uint8_t stage_waiting = 2;    // in its thread's memory_wait
+  static constexpr std::uint8_t stage_in_flight = 3;  // in its channel's ring
+  static constexpr std::uint8_t stage_ready = 4;      // in its thread's ready list, or popped
+
+  // `target` is the channel_state, or with by_desc the desc_state.
+  io_core(void* target, const io_request& r, bool by_desc) noexcept
+      : kind_(r.kind),
+        unit_(r.in),
+        form_(r.form),
+        by_desc_(by_desc),
+        target_(target),
+        buffer_(r.buffer),
+        offset_(r.offset),
+        length_(r.length),
+        capacity_(r.form == io_form::vectored ? r.count : r.capacity) {}
+  io_core(io_core&&) = default;
+  io_core& operator=(io_core&&) = delete;
+  ~io_core() = default;
+
+  // For the destructor of the most derived class, while its members are still there.
+  void settle() noexcept {
+    if (io_stage > stage_done) [[unlikely]]
+      abandon();
+  }
+
+  channel_state& channel() const noexcept { return *static_cast<channel_state*>(target_); }
+  bool has_buffer() const noexcept {
+    return kind_ == operation_kind::read || kind_ == operation_kind::write ||
+           kind_ == operation_kind::compare;
+  }
+
+  bool use_channel_of_this_thread() noexcept;
+  bool refuse() noexcept;
+  bool refuse(std::errc code, fault why) noexcept;
+  bool refuse_invalid(fault why) noexcept;
+  bool check_vector() noexcept;
+  static bool sum_of(const iovec* buffers, std::uint64_t count, std::uint64_t& total) noexcept;
+  bool take_length(std::uint64_t bytes) noexcept;
+  bool check_capacity() noexcept;
+
+  int submit() noexcept;
+  int submit_bytes() noexcept;
+  int submit_blocks() noexcept;
+  int submit_vector() noexcept;
+
+  void put_in_flight(channel_state& channel) noexcept;
+  void complete() noexcept;
+  bool unsupported() const noexcept;
+  void to_bytes(std::uint32_t block_size) noexcept;
+  void describe_failure(int code) noexcept;
+  void take_status(spdk_bdev_io* io) noexcept;
+  error::io failure() const noexcept;
+  error make_error() const noexcept;
+  void abandon() noexcept;
+  void wait_until_ready() noexcept;
+  static void on_complete(spdk_bdev_io* io, bool success, void* self);
+
+  // For those with arguments of their own: by kind_, in the class that has them.
+  bool prepare_special() noexcept;
+  int submit_special() noexcept;
+
+  operation_kind kind_;
+  io_unit unit_;
+  io_form form_;
+  bool by_desc_;
+  fault why_ = fault::none;
+  nvme_status status_;
+  // The channel_state, or the desc_state until it is started (by_desc_); the thread_state once
+  // it is ready, since the channel may be gone before its result is taken.
+  void* target_;
+  union {
+    void* buffer_;
+    std::uint64_t device_size_;  // after a failure: bytes
+  };
+  std::uint64_t offset_;  // in unit_; after a failure: bytes, as is length_
+  std::uint64_t length_;
+  struct place {
+    std::uint32_t device;      // its interned name
+    std::uint32_t block_size;  // bytes
+  };
+  union {
+    std::uint64_t capacity_;  // of the buffer, bytes; vectored: how many buffers there are
+    place place_;             // once it is complete, or refused
+  };
+  int code_ = 0;  // errno, positive
+};
+
+}  // namespace spdk_io::inline SPDK_IO_ABI::detail

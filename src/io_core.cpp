@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Submission and completion of block I/O.
+#include <spdk_io/detail/io_core.hpp>
+
+#include "channel_state.hpp"
+#include "saturate.hpp"
+#include "thread_state.hpp"
+
+#include <spdk_io/detail/fatal.hpp>
+#include <spdk_io/io_operation.hpp>
+
+#include <spdk/bdev.h>
+
+#include <sys/uio.h>
+
+#include <cerrno>
+#include <limits>
+
+namespace spdk_io::inline SPDK_IO_ABI {
+
+// An awaiting coroutine's frame holds one of these for each co_await.
+static_assert(sizeof(void*) != 8 || sizeof(io_operation) == 88);
+
+namespace detail {
+
+bool io_core::begin() noexcept {
+  if (by_desc_ && !use_channel_of_this_thread()) [[unlikely]]
+    return false;
+  auto* ch = static_cast<channel_state*>(target_);
+  thread_state* here = acting_thread();
+  if (!ch || !here || ch->accepts.load(std::memory_order_relaxed) != here) [[unlikely]] {
+    return refuse();
+  }
+  if (form_ == io_form::single) [[likely]] {
+    if (unit_ == io_unit::blocks && !check_capacity()) [[unlikely]]
+      return false;
+  } else if (!(form_ == io_form::vectored ? check_vector() : prepare_special())) [[unlikely]] {
+    return false;
+  }
+  if (here->waiting.empty()) [[likely]] {
+    put_in_flight(*ch);
+    int rc = submit();
+    if (rc == 0) [[likely]] {
+      here->wake_if_asleep();
+      return true;
+    }
+    node_ring::erase(*this);
+    if (rc != -ENOMEM) {
+      describe_failure(-rc);
+      io_stage = stage_done;
+      ch->completed();
+      return false;
+    }
+  }
+  here->waiting.push(*this);
+  here->wake_if_asleep();
+  return true;
+}
+
+void io_core::put_in_flight(channel_state& channel) noexcept {
+  channel.in_flight.push_back(*this);
+  io_stage = stage_in_flight;
+}
+
+bool io_core::use_channel_of_this_thread() noexcept {
+  auto* desc = static_cast<desc_state*>(target_);
+  if (!desc) return refuse(std::errc::bad_file_descriptor, fault::no_channel);
+  auto found = desc->channel();
+  if (!found) return refuse(found.error().code(), found.error().why());
+  target_ = *found;
+  by_desc_ = false;
+  return true;
+}
+
+// The cold path of a start that cannot be: says why.
+bool io_core::refuse() noexcept {
+  if (!target_) return refuse(std::errc::bad_file_descriptor, fault::no_channel);
+  thread_state* here = acting_thread();
+  if (!here) {
+    misuse("I/O started without an attached thread: call spdk_io::thread::attach() first");
+    return refuse(std::errc::operation_not_permitted, fault::no_thread);
+  }
+  if (channel().accepts.load(std::memory_order_relaxed) == nullptr) {
+    if (here->phase != thread_phase::running) {
+      return refuse(std::errc::operation_canceled, fault::thread_exiting);
+    }
+    // Either the descriptor is closed, or only the thread of this channel has ended.
+    return channel().desc->closing()
+               ? refuse(std::errc::no_such_device, fault::device_closed)
+               : refuse(std::errc::operation_not_permitted, fault::wrong_thread);
+  }
+  misuse(
+      "I/O started on a channel of another thread: take one with bdev_desc::channel() "
+      "on the thread that does the I/O");
+  return refuse(std::errc::operation_not_permitted, fault::wrong_thread);
+}
+
+bool io_core::refuse(std::errc code, fault why) noexcept {
+  io_stage = stage_done;
+  code_ = static_cast<int>(code);
+  why_ = why;
+  place_ = {};
+  if (!target_) return false;
+  const desc_state& desc = by_desc_ ? *static_cast<desc_state*>(target_) : *channel().desc;
+  place_ = {.device = desc.name, .block_size = desc.block_size};
+  to_bytes(desc.block_size);
+  return false;
+}
+
+bool io_core::refuse_invalid(fault why) noexcept {
+  return refuse(std::errc::invalid_argument, why);
+}
+
+bool io_core::check_vector() noexcept {
+  std::uint64_t total = 0;
+  if (!sum_of(static_cast<const iovec*>(buffer_), capacity_, total)) {
+    return refuse_invalid(fault::bad_vector);
+  }
+  return take_length(total);
+}
+
+bool io_core::sum_of(const iovec* buffers, std::uint64_t count, std::uint64_t& total) noexcept {
+  if (count == 0 || count > static_cast<std::uint64_t>(std::numeric_limits<int>::max())) {
+    return false;
+  }
+  total = 0;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    if (!buffers[i].iov_base || buffers[i].iov_len == 0 ||
+        buffers[i].iov_len > std::numeric_limits<std::uint64_t>::max() - total) {
+      return false;
+    }
+    total += buffers[i].iov_len;
+  }
+  return true;
+}
+
+// The length is what the buffers come to.
+bool io_core::take_length(std::uint64_t bytes) noexcept {
+  length_ = bytes;
+  if (unit_ == io_unit::bytes) return true;
+  const std::uint32_t block = channel().block_size;
+  if (bytes % block != 0) {
+    offset_ = saturating_product(offset_, block);
+    unit_ = io_unit::bytes;
+    return refuse_invalid(fault::misaligned_length);
+  }
+  length_ = bytes / block;
+  return true;
+}
+
+// The one place where a length could reach beyond its buffer.
+bool io_core::check_capacity() noexcept {
+  if (!has_buffer() || length_ <= capacity_ / channel().block_size) return true;
+  return refuse_invalid(fault::short_buffer);
+}
+
+int io_core::submit() noexcept {
+  if (form_ != io_form::single)
+    return form_ == io_form::vectored ? submit_vector() : submit_special();
+  // A null buffer means "give me yours" to SPDK; nobody could reach that one from here.
+  if (!buffer_ && has_buffer()) [[unlikely]] {
+    why_ = fault::no_buffer;
+    return -EINVAL;
+  }
+  return unit_ == io_unit::bytes ? submit_bytes() : submit_blocks();
+}
+
+// Nothing has arguments of its own yet.
+bool io_core::prepare_special() noexcept { return true; }
+int io_core::submit_special() noexcept { return -ENOTSUP; }
+
+int io_core::submit_bytes() noexcept {
+  channel_state& ch = channel();
+  spdk_bdev_desc* desc = ch.native_desc;
+  switch (kind_) {
+    case operation_kind::read:
+      return spdk_bdev_read(desc, ch.native, buffer_, offset_, length_, on_complete, this);
+    case operation_kind::write:
+      return spdk_bdev_write(desc, ch.native, buffer_, offset_, length_, on_complete, this);
+    case operation_kind::flush:
+      return spdk_bdev_flush(desc, ch.native, offset_, length_, on_complete, this);
+    case operation_kind::unmap:
+      return spdk_bdev_unmap(desc, ch.native, offset_, length_, on_complete, this);
+    case operation_kind::write_zeroes:
+      return spdk_bdev_write_zeroes(desc, ch.native, offset_, length_, on_complete, this);
+    case operation_kind::reset: return spdk_bdev_reset(desc, ch.native, on_complete, this);
+    default: return -ENOTSUP;
+  }
+}
+
+int io_core::submit_blocks() noexcept {
+  channel_state& ch = channel();
+  spdk_bdev_desc* desc = ch.native_desc;
+  switch (kind_) {
+    case operation_kind::read:
+      return spdk_bdev_read_blocks(desc, ch.native, buffer_, offset_, length_, on_complete, this);
+    case operation_kind::write:
+      return spdk_bdev_write_blocks(desc, ch.native, buffer_, offset_, length_, on_complete, this);
+    case operation_kind::flush:
+      return spdk_bdev_flush_blocks(desc, ch.native, offset_, length_, on_complete, this);
+    case operation_kind::unmap:
+      return spdk_bdev_unmap_blocks(desc, ch.native, offset_, length_, on_complete, this);
+    case operation_kind::write_zeroes:
+      return spdk_bdev_write_zeroes_blocks(desc, ch.native, offset_, length_, on_complete, this);
+    default: return -ENOTSUP;
+  }
+}
+
+int io_core::submit_vector() noexcept {
+  channel_state& ch = channel();
+  auto* buffers = static_cast<iovec*>(buffer_);
+  auto count = static_cast<int>(capacity_);
+  const bool read = kind_ == operation_kind::read;
+  if (unit_ == io_unit::bytes) {
+    return (read ? spdk_bdev_readv : spdk_bdev_writev)(ch.native_desc, ch.native, buffers, count,
+                                                       offset_, length_, on_complete, this);
+  }
+  return (read ? spdk_bdev_readv_blocks : spdk_bdev_writev_blocks)(
+      ch.native_desc, ch.native, buffers, count, offset_, length_, on_complete, this);
+}
+
+// Inside spdk_thread_poll(), or inside the submission: records, links, and runs nothing of the
+// user's.
+void io_core::on_complete(spdk_bdev_io* io, bool success, void* argument) {
+  auto& self = *static_cast<io_core*>(argument);
+  if (!success) [[unlikely]]
+    self.take_status(io);
+  self.complete();
+  // Last: freeing resubmits whoever waits for memory.
+  spdk_bdev_free_io(io);
+}
+
+void io_core::take_status(spdk_bdev_io* io) noexcept {
+  std::uint32_t result = 0;
+  int type = 0;
+  int code = 0;
+  int system = 0;
+  spdk_bdev_io_get_nvme_status(io, &result, &type, &code);
+  spdk_bdev_io_get_aio_status(io, &system);
+  status_ = {static_cast<std::uint8_t>(type), static_cast<std::uint8_t>(code)};
+  const bool aborted = type == 0 && (code == 0x07 || code == 0x08);
+  const bool miscompare = type == 2 && code == 0x85;
+  if (miscompare) {
+    why_ = fault::miscompare;
+    describe_failure(EILSEQ);
+  } else if (aborted) {
+    describe_failure(ECANCELED);
+  } else if (unsupported()) {
+    describe_failure(ENOTSUP);
+  } else {
+    describe_failure(system < 0 ? -system : EIO);
+  }
+}
+
+// SPDK takes these from everybody, and fails them later where the device has no such thing.
+bool io_core::unsupported() const noexcept {
+  spdk_bdev* bdev = channel().bdev;
+  if (kind_ == operation_kind::unmap) {
+    return !spdk_bdev_io_type_supported(bdev, SPDK_BDEV_IO_TYPE_UNMAP);
+  }
+  return kind_ == operation_kind::reset &&
+         !spdk_bdev_io_type_supported(bdev, SPDK_BDEV_IO_TYPE_RESET);
+}
+
+// From the ring of what is in flight to the list of what is ready. Takes along what operations()
+// will want to know, since the channel may go.
+void io_core::complete() noexcept {
+  channel_state& ch = channel();
+  thread_state& home = *ch.home;
+  node_ring::erase(*this);
+  place_ = {.device = ch.name, .block_size = ch.block_size};
+  io_stage = stage_ready;
+  target_ = &home;
+  home.ready.push_back(*this);
+  ch.completed();
+}
+
+void io_core::to_bytes(std::uint32_t block_size) noexcept {
+  if (unit_ == io_unit::bytes) return;
+  unit_ = io_unit::bytes;
+  offset_ = saturating_product(offset_, block_size);
+  length_ = saturating_product(length_, block_size);
+}
+
+// Keeps all that the error will say, while channel and device are there to be asked.
+void io_core::describe_failure(int code) noexcept {
+  const channel_state& ch = channel();
+  code_ = code;
+  const std::uint32_t block = ch.block_size;
+  const std::uint64_t blocks = spdk_bdev_get_num_blocks(ch.bdev);
+  const bool bytes = unit_ == io_unit::bytes;
+  if (code == EBADF) why_ = fault::read_only;
+  if (code == ENOTSUP) why_ = fault::unsupported;
+  if (code == EINVAL && why_ == fault::none) {
+    // SPDK answers all of these alike; a person wants to know which.
+    const std::uint64_t first = bytes ? offset_ / block : offset_;
+    const std::uint64_t count = bytes ? length_ / block : length_;
+    if (bytes && offset_ % block != 0) {
+      why_ = fault::misaligned_offset;
+    } else if (bytes && length_ % block != 0) {
+      why_ = fault::misaligned_length;
+    } else if (first > blocks || count > blocks - first) {
+      why_ = fault::past_end;
+    }
+  }
+  to_bytes(block);
+  place_ = {.device = ch.name, .block_size = block};
+  device_size_ = blocks * block;
+}
+
+error::io io_core::failure() const noexcept {
+  return {.code = std::errc{code_},
+          .what = kind_,
+          .why = why_,
+          .status = status_,
+          .device = place_.device,
+          .offset = offset_,
+          .length = length_,
+          .device_size = device_size_,
+          .block_size = place_.block_size};
+}
+
+error io_core::make_error() const noexcept { return error(failure()); }
+
+operation_info io_core::info() const noexcept {
+  const bool ready = io_stage == stage_ready;
+  const std::uint32_t name = ready ? place_.device : channel().name;
+  const std::uint32_t block_size = ready ? place_.block_size : channel().block_size;
+  const std::uint32_t scale = unit_ == io_unit::blocks ? block_size : 1;
+  return {.kind = kind_,
+          .state = ready                         ? operation_state::completed
+                   : io_stage == stage_in_flight ? operation_state::in_flight
+                                                 : operation_state::waiting_for_memory,
+          .device = device_name(name),
+          .offset = saturating_product(offset_, scale),
+          .length = saturating_product(length_, scale)};
+}
+
+// Its coroutine is being destroyed. Runs no user code and leaves nothing that SPDK could touch.
+void io_core::abandon() noexcept {
+  thread_state& home =
+      io_stage == stage_ready ? *static_cast<thread_state*>(target_) : *channel().home;
+  if (!home.on_own_os_thread()) {
+    fatal("destroyed on another OS thread than its own while in flight: " + info().what() +
+          "; destroy coroutines on the thread whose operations they await");
+  }
+  if (io_stage == stage_waiting) {
+    home.waiting.erase(*this);
+    channel().completed();
+    return;
+  }
+  if (io_stage == stage_in_flight) wait_until_ready();
+  if (linked()) home.ready.erase(*this);
+}
+
+void io_core::wait_until_ready() noexcept {
+  const std::string what = info().what();
+  pump_until(
+      *channel().home,
+      [](const void* op) { return static_cast<const io_core*>(op)->io_stage == stage_ready; }, this,
+      what);
+}
+
+}  // namespace detail
+}  // namespace spdk_io::inline SPDK_IO_ABI
