@@ -5,6 +5,7 @@
  *
  *   transcript_driver FAMILY --record FILE
  *   transcript_driver FAMILY --check FILE [--sequence N]
+ *   transcript_driver FAMILY --print FILE [--sequence N]     what happens here, to look at
  *   transcript_driver --list
  */
 #include "transcript.h"
@@ -25,6 +26,7 @@ static int misuse(const char* text) {
           "transcript_driver: %s\n"
           "usage: transcript_driver FAMILY --record FILE\n"
           "       transcript_driver FAMILY --check FILE [--sequence N]\n"
+          "       transcript_driver FAMILY --print FILE [--sequence N]\n"
           "       transcript_driver --list\n",
           text);
   return exit_misuse;
@@ -75,11 +77,12 @@ int main(int argc, char** argv) {
   if (family == NULL) {
     return misuse("no such family");
   }
-  const bool recording = strcmp(argv[2], "--record") == 0;
+  const bool printing = strcmp(argv[2], "--print") == 0;
+  const bool recording = printing || strcmp(argv[2], "--record") == 0;
   if (!recording && strcmp(argv[2], "--check") != 0) {
-    return misuse("neither --record nor --check");
+    return misuse("neither --record nor --check nor --print");
   }
-  if (recording && strstr(SPDK_VERSION_STRING, "not SPDK") != NULL) {
+  if (recording && !printing && strstr(SPDK_VERSION_STRING, "not SPDK") != NULL) {
     return misuse("what SPDK does is recorded on SPDK");
   }
   unsigned from = 0;

@@ -3,5 +3,12 @@
 
 extern const struct family family_threads;
 extern const struct family family_io_device;
+extern const struct family family_bdev;
+extern const struct family family_malloc;
+extern const struct family family_null;
+extern const struct family family_aio;
+extern const struct family family_uring;
 
-const struct family* const families[] = {&family_threads, &family_io_device, NULL};
+const struct family* const families[] = {
+    &family_threads, &family_io_device, &family_bdev,  &family_malloc,
+    &family_null,    &family_aio,       &family_uring, NULL};

@@ -95,8 +95,16 @@ int load_config(const char* json, bool stop_on_error) {
   return result;
 }
 
+/* How many polls a method takes is the provider's affair: what else is under way ends first. */
+static void quiesce(void) {
+  for (int i = 0; i < 40; i++) {
+    poll_threads();
+  }
+}
+
 int call_method(const char* method, const char* params) {
   char json[2048];
+  quiesce();
   if (params == NULL) {
     snprintf(json, sizeof json,
              "{\"subsystems\":[{\"subsystem\":\"bdev\",\"config\":[{\"method\":\"%s\"}]}]}",
@@ -107,7 +115,9 @@ int call_method(const char* method, const char* params) {
              "\"params\":%s}]}]}",
              method, params);
   }
-  return load_config(json, true);
+  const int rc = load_config(json, true);
+  quiesce();
+  return rc;
 }
 
 void runtime_start_bdevs(const char* config) {

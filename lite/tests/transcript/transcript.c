@@ -129,7 +129,7 @@ static void read_lines(FILE* from) {
     if (length > 0 && line[length - 1] == '\n') {
       line[length - 1] = '\0';
     }
-    if (line[0] == '#') {
+    if (strncmp(line, "# ", 2) == 0) {
       continue; /* a comment: what the file is */
     }
     expected = realloc(expected, (expected_count + 1) * sizeof *expected);
