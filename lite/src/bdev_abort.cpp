@@ -43,7 +43,7 @@ int abort_one(spdk_bdev_io* parent, spdk_bdev_io* target) {
   io->abort_target = target;
   if (target->split) {
     io->abort_cb_arg = target;  // the callback argument of its children
-    io->submit_order = spdk_get_ticks();
+    io->submit_ticks = spdk_get_ticks();
     io->ch->submitted.push_back(io);
     start_abort(io);
   } else {
@@ -60,7 +60,7 @@ std::uint32_t abort_matching(spdk_bdev_io* parent) {
   for (spdk_bdev_io* it = parent->ch->submitted.front(); it != nullptr;) {
     spdk_bdev_io* target = it;
     it = queue::next(it);
-    if (target->cb_arg != parent->abort_cb_arg || target->submit_order > parent->submit_order) {
+    if (target->cb_arg != parent->abort_cb_arg || target->submit_ticks > parent->submit_ticks) {
       continue;
     }
     if (const int rc = abort_one(parent, target); rc != 0) {
@@ -120,7 +120,7 @@ int spdk_bdev_abort(spdk_bdev_desc* desc, spdk_io_channel* ch, void* bio_cb_arg,
   }
   bdev_io_init(io, desc, channel, SPDK_BDEV_IO_TYPE_ABORT, cb, cb_arg);
   io->abort_cb_arg = bio_cb_arg;
-  io->submit_order = spdk_get_ticks();
+  io->submit_ticks = spdk_get_ticks();
   channel->submitted.push_back(io);
   start_abort(io);
   return 0;

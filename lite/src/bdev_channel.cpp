@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The block device layer's start and end, its channels, and its supply of I/O objects: a
 // pool for the process, a cache for each thread, and the queue of those who find neither.
+#include "accel.hpp"
 #include "bdev_internal.hpp"
 #include "spdk/env.h"
 #include "spdk/log.h"
@@ -159,7 +160,7 @@ void put_shared_resource(shared_resource* r) {
   delete r;
 }
 
-void finish_complete(void* /*io_device*/) {
+void finish_complete() {
   layer& l = the_layer();
   l.pool.stop();
   spdk_free(l.zeroes);
@@ -178,7 +179,7 @@ void finish_modules(void* /*arg*/) {
   for (auto it = modules.rbegin(); it != modules.rend(); ++it) {
     (*it)->fini();
   }
-  spdk_io_device_unregister(&l, finish_complete);
+  spdk_io_device_unregister(&l, [](void* /*device*/) { accel_stop(finish_complete); });
 }
 
 void finish_bdevs(void* /*arg*/) { unregister_all_bdevs(finish_modules, nullptr); }
@@ -219,20 +220,40 @@ int bdev_channel_create(void* io_device, void* ctx) {
   if (ch->module_channel == nullptr) {
     return -1;
   }
+  ch->accel_channel = accel_get_io_channel();
+  if (ch->accel_channel == nullptr) {
+    spdk_put_io_channel(ch->module_channel);
+    return -1;
+  }
+  histogram_for_new_channel(ch);
   spdk_io_channel* mgmt = spdk_get_io_channel(&the_layer());
   if (mgmt == nullptr) {
     spdk_put_io_channel(ch->module_channel);
+    spdk_put_io_channel(ch->accel_channel);
+    spdk_histogram_data_free(ch->histogram);
     return -1;
   }
   ch->shared = get_shared_resource(static_cast<mgmt_channel*>(spdk_io_channel_get_ctx(mgmt)),
                                    ch->module_channel);
+  stat_reset(ch->stat, SPDK_BDEV_RESET_STAT_ALL);
+  ch->stat.ticks_rate = spdk_get_ticks_hz();
+  const std::lock_guard lock(bdev->mutex);
+  qos_enable_channel_locked(ch);
+  inherit_locked_ranges(ch);
   return 0;
 }
 
 void bdev_channel_destroy(void* /*io_device*/, void* ctx) {
   auto* ch = static_cast<bdev_channel*>(ctx);
+  {
+    const std::lock_guard lock(ch->bdev->mutex);
+    stat_add(ch->bdev->stat, ch->stat);
+  }
   abort_queued_ios(ch);
+  spdk_histogram_data_free(ch->histogram);
+  drop_locked_ranges(ch);
   spdk_put_io_channel(ch->module_channel);
+  spdk_put_io_channel(ch->accel_channel);
   put_shared_resource(ch->shared);
   ch->~bdev_channel();
 }
@@ -306,6 +327,7 @@ void spdk_bdev_initialize(spdk_bdev_init_cb cb_fn, void* cb_arg) {
   }
   spdk_io_device_register(&l, mgmt_channel_create, mgmt_channel_destroy, sizeof(mgmt_channel),
                           "bdev_mgr");
+  accel_start();
   for (spdk_bdev_module* module : bdev_modules()) {
     module->init();
   }
@@ -316,6 +338,7 @@ void spdk_bdev_initialize(spdk_bdev_init_cb cb_fn, void* cb_arg) {
 void spdk_bdev_finish(spdk_bdev_fini_cb cb_fn, void* cb_arg) {
   the_layer().fini_cb = cb_fn;
   the_layer().fini_arg = cb_arg;
+  cancel_async_opens();
   spdk_bdev_wait_for_examine(finish_bdevs, nullptr);
 }
 

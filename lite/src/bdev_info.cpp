@@ -70,9 +70,6 @@ bool spdk_bdev_is_md_separate(const spdk_bdev* bdev) {
 
 bool spdk_bdev_is_zoned(const spdk_bdev* /*bdev*/) { return false; }
 
-// Queue depth sampling cannot be switched on, and this is what SPDK says while it is off.
-uint64_t spdk_bdev_get_qd(const spdk_bdev* /*bdev*/) { return UINT64_MAX; }
-
 spdk_dif_type spdk_bdev_get_dif_type(const spdk_bdev* /*bdev*/) { return SPDK_DIF_DISABLE; }
 
 spdk_dif_pi_format spdk_bdev_get_dif_pi_format(const spdk_bdev* /*bdev*/) {
@@ -83,6 +80,55 @@ bool spdk_bdev_is_dif_head_of_md(const spdk_bdev* /*bdev*/) { return false; }
 
 bool spdk_bdev_is_dif_check_enabled(const spdk_bdev* /*bdev*/, spdk_dif_check_type /*type*/) {
   return false;
+}
+
+uint32_t spdk_bdev_get_preferred_write_alignment(const spdk_bdev* bdev) {
+  return bdev->preferred_write_alignment;
+}
+
+uint32_t spdk_bdev_get_preferred_write_granularity(const spdk_bdev* bdev) {
+  return bdev->preferred_write_granularity;
+}
+
+uint32_t spdk_bdev_get_optimal_write_size(const spdk_bdev* bdev) {
+  return bdev->optimal_write_size;
+}
+
+uint32_t spdk_bdev_get_preferred_unmap_alignment(const spdk_bdev* bdev) {
+  return bdev->preferred_unmap_alignment;
+}
+
+uint32_t spdk_bdev_get_preferred_unmap_granularity(const spdk_bdev* bdev) {
+  return bdev->preferred_unmap_granularity;
+}
+
+int32_t spdk_bdev_get_numa_id(spdk_bdev* bdev) { return bdev->numa_id; }
+
+uint32_t spdk_bdev_desc_get_block_size(spdk_bdev_desc* desc) { return desc_block_size(desc); }
+uint32_t spdk_bdev_desc_get_md_size(spdk_bdev_desc* desc) { return desc->bdev->md_len; }
+
+bool spdk_bdev_desc_is_md_interleaved(spdk_bdev_desc* desc) {
+  return spdk_bdev_is_md_interleaved(desc->bdev);
+}
+
+bool spdk_bdev_desc_is_md_separate(spdk_bdev_desc* desc) {
+  return spdk_bdev_is_md_separate(desc->bdev);
+}
+
+spdk_dif_type spdk_bdev_desc_get_dif_type(spdk_bdev_desc* desc) {
+  return spdk_bdev_get_dif_type(desc->bdev);
+}
+
+spdk_dif_pi_format spdk_bdev_desc_get_dif_pi_format(spdk_bdev_desc* desc) {
+  return spdk_bdev_get_dif_pi_format(desc->bdev);
+}
+
+bool spdk_bdev_desc_is_dif_head_of_md(spdk_bdev_desc* desc) {
+  return spdk_bdev_is_dif_head_of_md(desc->bdev);
+}
+
+bool spdk_bdev_desc_is_dif_check_enabled(spdk_bdev_desc* desc, spdk_dif_check_type check_type) {
+  return spdk_bdev_is_dif_check_enabled(desc->bdev, check_type);
 }
 
 bool spdk_bdev_io_type_supported(spdk_bdev* bdev, spdk_bdev_io_type io_type) {
@@ -106,7 +152,7 @@ int spdk_bdev_get_io_type(const char* io_type_string) {
 }
 
 void spdk_bdev_io_get_nvme_status(const spdk_bdev_io* io, uint32_t* cdw0, int* sct, int* sc) {
-  *cdw0 = 0;
+  *cdw0 = io->nvme_cdw0;
   *sct = SPDK_NVME_SCT_GENERIC;
   *sc = SPDK_NVME_SC_SUCCESS;
   if (io->type == SPDK_BDEV_IO_TYPE_ABORT) {
@@ -117,16 +163,51 @@ void spdk_bdev_io_get_nvme_status(const spdk_bdev_io* io, uint32_t* cdw0, int* s
   switch (io->status) {
     case io_status::success: break;
     case io_status::aborted: *sc = SPDK_NVME_SC_ABORTED_BY_REQUEST; break;
-    case io_status::miscompare:
-      *sct = SPDK_NVME_SCT_MEDIA_ERROR;
-      *sc = SPDK_NVME_SC_COMPARE_FAILURE;
-      break;
     case io_status::nvme_error:
       *sct = io->nvme_sct;
       *sc = io->nvme_sc;
       break;
+    case io_status::miscompare:
+      *sct = SPDK_NVME_SCT_MEDIA_ERROR;
+      *sc = SPDK_NVME_SC_COMPARE_FAILURE;
+      break;
     default: *sc = SPDK_NVME_SC_INTERNAL_DEVICE_ERROR;
   }
+}
+
+void spdk_bdev_io_get_nvme_fused_status(const spdk_bdev_io* io, uint32_t* cdw0, int* first_sct,
+                                        int* first_sc, int* second_sct, int* second_sc) {
+  struct status {
+    int sct = SPDK_NVME_SCT_GENERIC;
+    int sc = SPDK_NVME_SC_SUCCESS;
+  } first, second;
+  switch (io->status) {
+    case io_status::success: break;
+    case io_status::aborted: first.sc = second.sc = SPDK_NVME_SC_ABORTED_BY_REQUEST; break;
+    case io_status::miscompare:
+      first = {SPDK_NVME_SCT_MEDIA_ERROR, SPDK_NVME_SC_COMPARE_FAILURE};
+      second.sc = SPDK_NVME_SC_ABORTED_FAILED_FUSED;
+      break;
+    case io_status::first_fused_failed:
+      first.sc = SPDK_NVME_SC_INTERNAL_DEVICE_ERROR;
+      second.sc = SPDK_NVME_SC_ABORTED_FAILED_FUSED;
+      break;
+    case io_status::nvme_error:
+      if (io->nvme_sct == SPDK_NVME_SCT_MEDIA_ERROR &&
+          io->nvme_sc == SPDK_NVME_SC_COMPARE_FAILURE) {
+        first = {io->nvme_sct, io->nvme_sc};
+        second.sc = SPDK_NVME_SC_ABORTED_FAILED_FUSED;
+      } else {
+        second = {io->nvme_sct, io->nvme_sc};
+      }
+      break;
+    default: first.sc = second.sc = SPDK_NVME_SC_INTERNAL_DEVICE_ERROR;
+  }
+  *first_sct = first.sct;
+  *first_sc = first.sc;
+  *second_sct = second.sct;
+  *second_sc = second.sc;
+  *cdw0 = io->nvme_cdw0;
 }
 
 void spdk_bdev_io_get_aio_status(const spdk_bdev_io* io, int* aio_result) {
@@ -142,7 +223,8 @@ void spdk_bdev_io_get_iovec(spdk_bdev_io* io, iovec** iovp, int* iovcntp) {
   if (io == nullptr) {
     return;
   }
-  const bool has_data = io->type == SPDK_BDEV_IO_TYPE_READ || io->type == SPDK_BDEV_IO_TYPE_WRITE;
+  const bool has_data = io->type == SPDK_BDEV_IO_TYPE_READ || io->type == SPDK_BDEV_IO_TYPE_WRITE ||
+                        io->type == SPDK_BDEV_IO_TYPE_ZCOPY;
   if (iovp != nullptr) {
     *iovp = has_data ? io->iovs : nullptr;
   }
@@ -151,7 +233,16 @@ void spdk_bdev_io_get_iovec(spdk_bdev_io* io, iovec** iovp, int* iovcntp) {
   }
 }
 
-// Metadata buffers come only with the calls that take them, which are not here.
-void* spdk_bdev_io_get_md_buf(spdk_bdev_io* /*io*/) { return nullptr; }
+void* spdk_bdev_io_get_md_buf(spdk_bdev_io* io) {
+  if (io == nullptr || !spdk_bdev_is_md_separate(io->bdev)) {
+    return nullptr;
+  }
+  const bool has_md = io->type == SPDK_BDEV_IO_TYPE_READ || io->type == SPDK_BDEV_IO_TYPE_WRITE;
+  return has_md ? io->md_buf : nullptr;
+}
+
+uint32_t spdk_bdev_io_get_block_size(spdk_bdev_io* io) { return desc_block_size(io->desc); }
+
+uint64_t spdk_bdev_io_get_seek_offset(const spdk_bdev_io* io) { return io->seek_offset; }
 
 void* spdk_bdev_io_get_cb_arg(spdk_bdev_io* io) { return io->cb_arg; }

@@ -1,64 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The calls that submit I/O: what they check, in SPDK's order, and how they fill in the I/O.
-#include "bdev_internal.hpp"
-
-#include <bit>
-#include <cerrno>
+#include "bdev_request.hpp"
+#include "spdk/log.h"
 
 using namespace spdk_lite;
 
 namespace {
 
-struct block_range {
-  uint64_t offset = 0;
-  uint64_t count = 0;
-};
-
-/// False if the bytes are not whole blocks.
-bool to_blocks(const spdk_bdev_desc* desc, uint64_t offset, uint64_t nbytes, block_range& range) {
-  const uint64_t block = desc->bdev->block_len;
-  if (std::has_single_bit(block)) [[likely]] {
-    const int shift = std::countr_zero(block);
-    range = {offset >> shift, nbytes >> shift};
-    return ((offset | nbytes) & (block - 1)) == 0;
-  }
-  range = {offset / block, nbytes / block};
-  return offset % block == 0 && nbytes % block == 0;
-}
-
-bool valid(const spdk_bdev* bdev, const block_range& range) {
-  const uint64_t end = range.offset + range.count;
-  return end >= range.offset && end <= bdev->num_blocks;
-}
-
-struct target {
-  spdk_bdev_desc* desc;
-  spdk_io_channel* ch;
-  spdk_bdev_io_completion_cb cb;
-  void* cb_arg;
-};
-
-spdk_bdev_io* start(const target& to, spdk_bdev_io_type type, const block_range& range = {}) {
-  bdev_channel* ch = to_bdev_channel(to.ch);
-  spdk_bdev_io* io = channel_get_io(ch);
-  if (io == nullptr) [[unlikely]] {
-    return nullptr;
-  }
-  io->type = type;
-  io->iovs = nullptr;
-  io->iovcnt = 0;
-  io->offset_blocks = range.offset;
-  io->num_blocks = range.count;
-  return io;
-}
-
-int submit(const target& to, spdk_bdev_io* io) {
-  bdev_io_init(io, to.desc, to_bdev_channel(to.ch), io->type, to.cb, to.cb_arg);
-  bdev_io_submit(io);
-  return 0;
-}
-
-int submit_buffer(const target& to, spdk_bdev_io_type type, void* buf, const block_range& range) {
+int submit_buffer(const target& to, spdk_bdev_io_type type, void* buf, void* md,
+                  const block_range& range) {
   if (!valid(to.desc->bdev, range)) [[unlikely]] {
     return -EINVAL;
   }
@@ -66,13 +16,12 @@ int submit_buffer(const target& to, spdk_bdev_io_type type, void* buf, const blo
   if (io == nullptr) [[unlikely]] {
     return -ENOMEM;
   }
-  io->iov = {buf, range.count * to.desc->bdev->block_len};
-  io->iovs = &io->iov;
-  io->iovcnt = 1;
+  set_buffer(to, io, buf);
+  io->md_buf = md;
   return submit(to, io);
 }
 
-int submit_vector(const target& to, spdk_bdev_io_type type, iovec* iov, int iovcnt,
+int submit_vector(const target& to, spdk_bdev_io_type type, iovec* iov, int iovcnt, void* md,
                   const block_range& range) {
   if (!valid(to.desc->bdev, range)) [[unlikely]] {
     return -EINVAL;
@@ -83,7 +32,61 @@ int submit_vector(const target& to, spdk_bdev_io_type type, iovec* iov, int iovc
   }
   io->iovs = iov;
   io->iovcnt = iovcnt;
-  return submit(to, io);
+  io->md_buf = md;
+  init(to, io);
+  if (io->ch->reset_in_progress) [[unlikely]] {
+    // Vectors do not even get into the channel's list.
+    bdev_io_deliver_unsubmitted(io, io_status::aborted);
+    return 0;
+  }
+  bdev_io_submit(io);
+  return 0;
+}
+
+int write_buffer(const target& to, void* buf, void* md, const block_range& range) {
+  return to.desc->write ? submit_buffer(to, SPDK_BDEV_IO_TYPE_WRITE, buf, md, range) : -EBADF;
+}
+
+int write_vector(const target& to, iovec* iov, int iovcnt, void* md, const block_range& range) {
+  return to.desc->write ? submit_vector(to, SPDK_BDEV_IO_TYPE_WRITE, iov, iovcnt, md, range)
+                        : -EBADF;
+}
+
+const void* first_buffer(const iovec* iov) { return iov != nullptr ? iov->iov_base : nullptr; }
+
+#define HAS_OPTION(opts, field) \
+  (offsetof(spdk_bdev_ext_io_opts, field) + sizeof(spdk_bdev_ext_io_opts::field) <= (opts)->size)
+
+/// The metadata that the options name, if they are valid.
+int check_options(const spdk_bdev_desc* desc, const spdk_bdev_ext_io_opts* opts, const iovec* iov,
+                  void*& md) {
+  if (opts == nullptr) {
+    return 0;
+  }
+  if (!HAS_OPTION(opts, metadata) || opts->size > sizeof(*opts)) {
+    return -EINVAL;
+  }
+  if (opts->memory_domain != nullptr && first_buffer(iov) == nullptr) {
+    return -EINVAL;
+  }
+  md = opts->metadata;
+  if (!valid_metadata(desc, md, first_buffer(iov))) {
+    return -EINVAL;
+  }
+  const bool sequence = HAS_OPTION(opts, accel_sequence) && opts->accel_sequence != nullptr;
+  if (md != nullptr && sequence) {
+    return -EINVAL;
+  }
+  if (md != nullptr && HAS_OPTION(opts, nvme_cdw12) &&
+      (opts->nvme_cdw12.raw & SPDK_DIF_FLAGS_NVME_PRACT) != 0) {
+    SPDK_ERRLOG("metadata in a buffer of its own does not go together with PRACT\n");
+    return -ENOTSUP;
+  }
+  if (opts->memory_domain != nullptr || sequence) {
+    SPDK_ERRLOG("this stand-in for SPDK has no memory domains and no accel sequences\n");
+    return -ENOTSUP;
+  }
+  return 0;
 }
 
 // --- write_zeroes where the module has none: a write from a buffer of zeroes ---
@@ -97,9 +100,14 @@ void zeroes_written(spdk_bdev_io* write, bool success, void* arg) {
 
 void write_zero_buffer(void* arg) {
   auto* parent = static_cast<spdk_bdev_io*>(arg);
+  // Metadata of its own: what follows the data in the buffer.
+  void* md =
+      spdk_bdev_is_md_separate(parent->bdev)
+          ? static_cast<std::byte*>(zero_buffer()) + parent->num_blocks * parent->bdev->block_len
+          : nullptr;
   const int rc =
-      spdk_bdev_write_blocks(parent->desc, spdk_io_channel_from_ctx(parent->ch), zero_buffer(),
-                             parent->offset_blocks, parent->num_blocks, zeroes_written, parent);
+      write_buffer({parent->desc, spdk_io_channel_from_ctx(parent->ch), zeroes_written, parent},
+                   zero_buffer(), md, {parent->offset_blocks, parent->num_blocks});
   if (rc == -ENOMEM) {
     bdev_io_wait(parent, write_zero_buffer);
   } else if (rc != 0) {
@@ -108,26 +116,50 @@ void write_zero_buffer(void* arg) {
   }
 }
 
-void empty_unmap_done(void* arg) {
-  auto* io = static_cast<spdk_bdev_io*>(arg);
-  io->status = io_status::success;
-  call_back(io);
+int seek(const target& to, spdk_bdev_io_type type, uint64_t offset_blocks) {
+  if (!valid(to.desc->bdev, {offset_blocks, 1})) {
+    return -EINVAL;
+  }
+  spdk_bdev_io* io = start(to, type, {offset_blocks, 0});
+  if (io == nullptr) {
+    return -ENOMEM;
+  }
+  if (to.desc->bdev->supports(type)) {
+    return submit(to, io);
+  }
+  init(to, io);
+  io->seek_offset = type == SPDK_BDEV_IO_TYPE_SEEK_DATA ? offset_blocks : UINT64_MAX;
+  bdev_io_deliver_unsubmitted(io, io_status::success);
+  return 0;
 }
 
 }  // namespace
+
+int spdk_lite::bdev_readv(spdk_bdev_desc* desc, spdk_io_channel* ch, iovec* iov, int iovcnt,
+                          void* md, uint64_t offset_blocks, uint64_t num_blocks,
+                          spdk_bdev_io_completion_cb cb, void* cb_arg) {
+  return submit_vector({desc, ch, cb, cb_arg}, SPDK_BDEV_IO_TYPE_READ, iov, iovcnt, md,
+                       {offset_blocks, num_blocks});
+}
+
+int spdk_lite::bdev_writev(spdk_bdev_desc* desc, spdk_io_channel* ch, iovec* iov, int iovcnt,
+                           void* md, uint64_t offset_blocks, uint64_t num_blocks,
+                           spdk_bdev_io_completion_cb cb, void* cb_arg) {
+  return write_vector({desc, ch, cb, cb_arg}, iov, iovcnt, md, {offset_blocks, num_blocks});
+}
 
 int spdk_bdev_read(spdk_bdev_desc* desc, spdk_io_channel* ch, void* buf, uint64_t offset,
                    uint64_t nbytes, spdk_bdev_io_completion_cb cb, void* cb_arg) {
   block_range range;
   return to_blocks(desc, offset, nbytes, range)
-             ? submit_buffer({desc, ch, cb, cb_arg}, SPDK_BDEV_IO_TYPE_READ, buf, range)
+             ? submit_buffer({desc, ch, cb, cb_arg}, SPDK_BDEV_IO_TYPE_READ, buf, nullptr, range)
              : -EINVAL;
 }
 
 int spdk_bdev_read_blocks(spdk_bdev_desc* desc, spdk_io_channel* ch, void* buf,
                           uint64_t offset_blocks, uint64_t num_blocks,
                           spdk_bdev_io_completion_cb cb, void* cb_arg) {
-  return submit_buffer({desc, ch, cb, cb_arg}, SPDK_BDEV_IO_TYPE_READ, buf,
+  return submit_buffer({desc, ch, cb, cb_arg}, SPDK_BDEV_IO_TYPE_READ, buf, nullptr,
                        {offset_blocks, num_blocks});
 }
 
@@ -135,14 +167,15 @@ int spdk_bdev_readv(spdk_bdev_desc* desc, spdk_io_channel* ch, iovec* iov, int i
                     uint64_t offset, uint64_t nbytes, spdk_bdev_io_completion_cb cb, void* cb_arg) {
   block_range range;
   return to_blocks(desc, offset, nbytes, range)
-             ? submit_vector({desc, ch, cb, cb_arg}, SPDK_BDEV_IO_TYPE_READ, iov, iovcnt, range)
+             ? submit_vector({desc, ch, cb, cb_arg}, SPDK_BDEV_IO_TYPE_READ, iov, iovcnt, nullptr,
+                             range)
              : -EINVAL;
 }
 
 int spdk_bdev_readv_blocks(spdk_bdev_desc* desc, spdk_io_channel* ch, iovec* iov, int iovcnt,
                            uint64_t offset_blocks, uint64_t num_blocks,
                            spdk_bdev_io_completion_cb cb, void* cb_arg) {
-  return submit_vector({desc, ch, cb, cb_arg}, SPDK_BDEV_IO_TYPE_READ, iov, iovcnt,
+  return submit_vector({desc, ch, cb, cb_arg}, SPDK_BDEV_IO_TYPE_READ, iov, iovcnt, nullptr,
                        {offset_blocks, num_blocks});
 }
 
@@ -157,9 +190,7 @@ int spdk_bdev_write(spdk_bdev_desc* desc, spdk_io_channel* ch, void* buf, uint64
 int spdk_bdev_write_blocks(spdk_bdev_desc* desc, spdk_io_channel* ch, void* buf,
                            uint64_t offset_blocks, uint64_t num_blocks,
                            spdk_bdev_io_completion_cb cb, void* cb_arg) {
-  return desc->write ? submit_buffer({desc, ch, cb, cb_arg}, SPDK_BDEV_IO_TYPE_WRITE, buf,
-                                     {offset_blocks, num_blocks})
-                     : -EBADF;
+  return write_buffer({desc, ch, cb, cb_arg}, buf, nullptr, {offset_blocks, num_blocks});
 }
 
 int spdk_bdev_writev(spdk_bdev_desc* desc, spdk_io_channel* ch, iovec* iov, int iovcnt,
@@ -173,9 +204,62 @@ int spdk_bdev_writev(spdk_bdev_desc* desc, spdk_io_channel* ch, iovec* iov, int 
 int spdk_bdev_writev_blocks(spdk_bdev_desc* desc, spdk_io_channel* ch, iovec* iov, int iovcnt,
                             uint64_t offset_blocks, uint64_t num_blocks,
                             spdk_bdev_io_completion_cb cb, void* cb_arg) {
-  return desc->write ? submit_vector({desc, ch, cb, cb_arg}, SPDK_BDEV_IO_TYPE_WRITE, iov, iovcnt,
-                                     {offset_blocks, num_blocks})
-                     : -EBADF;
+  return write_vector({desc, ch, cb, cb_arg}, iov, iovcnt, nullptr, {offset_blocks, num_blocks});
+}
+
+int spdk_bdev_read_blocks_with_md(spdk_bdev_desc* desc, spdk_io_channel* ch, void* buf, void* md,
+                                  uint64_t offset_blocks, uint64_t num_blocks,
+                                  spdk_bdev_io_completion_cb cb, void* cb_arg) {
+  return valid_metadata(desc, md, buf)
+             ? submit_buffer({desc, ch, cb, cb_arg}, SPDK_BDEV_IO_TYPE_READ, buf, md,
+                             {offset_blocks, num_blocks})
+             : -EINVAL;
+}
+
+int spdk_bdev_readv_blocks_with_md(spdk_bdev_desc* desc, spdk_io_channel* ch, iovec* iov,
+                                   int iovcnt, void* md, uint64_t offset_blocks,
+                                   uint64_t num_blocks, spdk_bdev_io_completion_cb cb,
+                                   void* cb_arg) {
+  return valid_metadata(desc, md, first_buffer(iov))
+             ? bdev_readv(desc, ch, iov, iovcnt, md, offset_blocks, num_blocks, cb, cb_arg)
+             : -EINVAL;
+}
+
+int spdk_bdev_readv_blocks_ext(spdk_bdev_desc* desc, spdk_io_channel* ch, iovec* iov, int iovcnt,
+                               uint64_t offset_blocks, uint64_t num_blocks,
+                               spdk_bdev_io_completion_cb cb, void* cb_arg,
+                               spdk_bdev_ext_io_opts* opts) {
+  void* md = nullptr;
+  const int rc = check_options(desc, opts, iov, md);
+  return rc != 0 ? rc
+                 : bdev_readv(desc, ch, iov, iovcnt, md, offset_blocks, num_blocks, cb, cb_arg);
+}
+
+int spdk_bdev_write_blocks_with_md(spdk_bdev_desc* desc, spdk_io_channel* ch, void* buf, void* md,
+                                   uint64_t offset_blocks, uint64_t num_blocks,
+                                   spdk_bdev_io_completion_cb cb, void* cb_arg) {
+  return valid_metadata(desc, md, buf)
+             ? write_buffer({desc, ch, cb, cb_arg}, buf, md, {offset_blocks, num_blocks})
+             : -EINVAL;
+}
+
+int spdk_bdev_writev_blocks_with_md(spdk_bdev_desc* desc, spdk_io_channel* ch, iovec* iov,
+                                    int iovcnt, void* md, uint64_t offset_blocks,
+                                    uint64_t num_blocks, spdk_bdev_io_completion_cb cb,
+                                    void* cb_arg) {
+  return valid_metadata(desc, md, first_buffer(iov))
+             ? bdev_writev(desc, ch, iov, iovcnt, md, offset_blocks, num_blocks, cb, cb_arg)
+             : -EINVAL;
+}
+
+int spdk_bdev_writev_blocks_ext(spdk_bdev_desc* desc, spdk_io_channel* ch, iovec* iov, int iovcnt,
+                                uint64_t offset_blocks, uint64_t num_blocks,
+                                spdk_bdev_io_completion_cb cb, void* cb_arg,
+                                spdk_bdev_ext_io_opts* opts) {
+  void* md = nullptr;
+  const int rc = check_options(desc, opts, iov, md);
+  return rc != 0 ? rc
+                 : bdev_writev(desc, ch, iov, iovcnt, md, offset_blocks, num_blocks, cb, cb_arg);
 }
 
 int spdk_bdev_write_zeroes(spdk_bdev_desc* desc, spdk_io_channel* ch, uint64_t offset, uint64_t len,
@@ -208,7 +292,7 @@ int spdk_bdev_write_zeroes_blocks(spdk_bdev_desc* desc, spdk_io_channel* ch, uin
   if (io == nullptr) {
     return -ENOMEM;
   }
-  bdev_io_init(io, desc, to_bdev_channel(ch), io->type, cb, cb_arg);
+  init(to, io);
   if (native || io->split) {
     bdev_io_submit(io);
   } else {
@@ -242,8 +326,8 @@ int spdk_bdev_unmap_blocks(spdk_bdev_desc* desc, spdk_io_channel* ch, uint64_t o
   if (num_blocks != 0) {
     return submit(to, io);
   }
-  bdev_io_init(io, desc, to_bdev_channel(ch), io->type, cb, cb_arg);
-  spdk_thread_send_msg(spdk_get_thread(), empty_unmap_done, io);
+  init(to, io);
+  bdev_io_deliver_unsubmitted(io, io_status::success);
   return 0;
 }
 
@@ -270,4 +354,14 @@ int spdk_bdev_flush_blocks(spdk_bdev_desc* desc, spdk_io_channel* ch, uint64_t o
   const target to{desc, ch, cb, cb_arg};
   spdk_bdev_io* io = start(to, SPDK_BDEV_IO_TYPE_FLUSH, range);
   return io != nullptr ? submit(to, io) : -ENOMEM;
+}
+
+int spdk_bdev_seek_data(spdk_bdev_desc* desc, spdk_io_channel* ch, uint64_t offset_blocks,
+                        spdk_bdev_io_completion_cb cb, void* cb_arg) {
+  return seek({desc, ch, cb, cb_arg}, SPDK_BDEV_IO_TYPE_SEEK_DATA, offset_blocks);
+}
+
+int spdk_bdev_seek_hole(spdk_bdev_desc* desc, spdk_io_channel* ch, uint64_t offset_blocks,
+                        spdk_bdev_io_completion_cb cb, void* cb_arg) {
+  return seek({desc, ch, cb, cb_arg}, SPDK_BDEV_IO_TYPE_SEEK_HOLE, offset_blocks);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The module "malloc": a device in memory. The data is moved when the I/O is submitted, and
-// the completion follows from the channel's poller.
+// The module "malloc": a device in memory. The data is moved when the I/O is submitted; the
+// completion follows from accel's poller, or the channel's own if nothing was moved.
+#include "accel.hpp"
 #include "bdev_rpc.hpp"
 #include "spdk/env.h"
 #include "spdk/log.h"
@@ -23,51 +24,72 @@ char malloc_device;  ///< its address is the module's io_device: all malloc devi
 unsigned unnamed_count = 0;
 
 struct task {
+  accel_task moved;  ///< first: the I/O is found from it
   io_status status;
 };
 
-/// Two queues, because SPDK has two pollers: that of its accel framework, which does the
-/// copying, runs before the module's own, which completes what needs no copying.
 struct channel {
+  spdk_io_channel* accel = nullptr;
   spdk_poller* poller = nullptr;
-  bdev_io_queue moved;
-  bdev_io_queue other;
+  bdev_io_queue done;
 };
 
-int complete_all(bdev_io_queue& queue) {
-  bdev_io_queue done = queue.take();
-  int count = 0;
-  for (; spdk_bdev_io* io = done.pop_front(); ++count) {
-    bdev_io_complete(io, driver_ctx<task>(io)->status);
-  }
-  return count;
-}
+void complete(spdk_bdev_io* io) { bdev_io_complete(io, driver_ctx<task>(io)->status); }
 
 int poll(void* arg) {
-  auto* ch = static_cast<channel*>(arg);
-  const int count = complete_all(ch->moved) + complete_all(ch->other);
-  return count > 0 ? SPDK_POLLER_BUSY : SPDK_POLLER_IDLE;
+  bdev_io_queue done = static_cast<channel*>(arg)->done.take();
+  if (done.empty()) {
+    return SPDK_POLLER_IDLE;
+  }
+  while (spdk_bdev_io* io = done.pop_front()) {
+    complete(io);
+  }
+  return SPDK_POLLER_BUSY;
 }
 
 int channel_create(void* /*device*/, void* ctx) {
   auto* ch = new (ctx) channel;
+  ch->accel = accel_get_io_channel();
+  if (ch->accel == nullptr) {
+    return -ENOMEM;
+  }
   ch->poller = SPDK_POLLER_REGISTER(poll, ch, 0);
-  return ch->poller != nullptr ? 0 : -ENOMEM;
+  if (ch->poller == nullptr) {
+    spdk_put_io_channel(ch->accel);
+    return -ENOMEM;
+  }
+  return 0;
 }
 
 void channel_destroy(void* /*device*/, void* ctx) {
   auto* ch = static_cast<channel*>(ctx);
+  spdk_put_io_channel(ch->accel);
   spdk_poller_unregister(&ch->poller);
   ch->~channel();
+}
+
+void end(channel* ch, spdk_bdev_io* io, io_status status) {
+  driver_ctx<task>(io)->status = status;
+  ch->done.push_back(io);
+}
+
+void end_moved(channel* ch, spdk_bdev_io* io, io_status status) {
+  task* t = driver_ctx<task>(io);
+  t->status = status;
+  t->moved.done = [](accel_task* moved) { complete(io_from_driver_ctx(moved)); };
+  accel_complete_later(ch->accel, &t->moved);
 }
 
 struct dma_free {
   void operator()(std::byte* memory) const { spdk_free(memory); }
 };
 
+using dma_memory = std::unique_ptr<std::byte, dma_free>;
+
 class malloc_bdev final : public spdk_bdev {
  public:
-  explicit malloc_bdev(std::byte* memory) : memory_(memory) {}
+  malloc_bdev(dma_memory memory, dma_memory metadata)
+      : memory_(std::move(memory)), metadata_(std::move(metadata)) {}
 
   [[nodiscard]] bool io_type_supported(spdk_bdev_io_type type) const override {
     switch (type) {
@@ -91,61 +113,90 @@ class malloc_bdev final : public spdk_bdev {
 
   void submit(spdk_io_channel* io_ch, spdk_bdev_io* io) override {
     auto* ch = static_cast<channel*>(spdk_io_channel_get_ctx(io_ch));
-    driver_ctx<task>(io)->status = io_status::success;
     switch (io->type) {
       case SPDK_BDEV_IO_TYPE_READ:
-      case SPDK_BDEV_IO_TYPE_WRITE: move_data(ch, io); break;
+        if (io->iovs[0].iov_base == nullptr) {
+          lend(io);  // no buffer: the reader may look at the device's memory
+          end(ch, io, io_status::success);
+          break;
+        }
+        [[fallthrough]];
+      case SPDK_BDEV_IO_TYPE_WRITE:
+      case SPDK_BDEV_IO_TYPE_COMPARE: use_buffers(ch, io); break;
       case SPDK_BDEV_IO_TYPE_UNMAP:
       case SPDK_BDEV_IO_TYPE_WRITE_ZEROES:
-        std::memset(data(io), 0, length(io));
-        ch->moved.push_back(io);
+        std::memset(data(io->offset_blocks), 0, length(io));
+        end_moved(ch, io, io_status::success);
         break;
+      case SPDK_BDEV_IO_TYPE_COPY:
+        std::memmove(data(io->offset_blocks), data(io->src_offset_blocks), length(io));
+        end_moved(ch, io, io_status::success);
+        break;
+      case SPDK_BDEV_IO_TYPE_ZCOPY:
+        if (io->zcopy.start) {
+          lend(io);
+        }
+        [[fallthrough]];
       case SPDK_BDEV_IO_TYPE_FLUSH:
-      case SPDK_BDEV_IO_TYPE_RESET: ch->other.push_back(io); break;
-      default:  // aborts too: an I/O here cannot be held up
-        driver_ctx<task>(io)->status = io_status::failed;
-        ch->other.push_back(io);
+      case SPDK_BDEV_IO_TYPE_RESET: end(ch, io, io_status::success); break;
+      default: end(ch, io, io_status::failed);  // aborts too: an I/O here cannot be held up
     }
   }
 
   void destruct() override { delete this; }
 
  private:
-  [[nodiscard]] std::byte* data(const spdk_bdev_io* io) const {
-    return memory_.get() + io->offset_blocks * block_len;
+  [[nodiscard]] std::byte* data(std::uint64_t offset_blocks) const {
+    return memory_.get() + offset_blocks * block_len;
   }
   [[nodiscard]] std::size_t length(const spdk_bdev_io* io) const {
     return io->num_blocks * block_len;
   }
+  [[nodiscard]] std::byte* metadata(const spdk_bdev_io* io) const {
+    return metadata_.get() + io->offset_blocks * md_len;
+  }
 
-  void move_data(channel* ch, spdk_bdev_io* io) {
-    const std::size_t len = length(io);
-    if (io->iovs[0].iov_base == nullptr && io->type == SPDK_BDEV_IO_TYPE_READ) {
-      io->iovs[0] = {data(io), len};  // no buffer: the reader may look at the device's memory
-      ch->other.push_back(io);
-      return;
+  void lend(spdk_bdev_io* io) const {
+    bdev_io_set_buf(io, data(io->offset_blocks), length(io));
+    if (metadata_ != nullptr) {
+      io->md_buf = metadata(io);
     }
+  }
+
+  void use_buffers(channel* ch, spdk_bdev_io* io) const {
+    const std::size_t len = length(io);
     std::size_t space = 0;
     std::for_each_n(io->iovs, io->iovcnt, [&space](const iovec& iov) { space += iov.iov_len; });
     if (space < len) {
       bdev_io_complete(io, io_status::failed);
       return;
     }
-    std::byte* at = data(io);
-    std::byte* const end = at + len;
-    for (const iovec* iov = io->iovs; at != end; ++iov) {
-      const auto n = std::min<std::size_t>(iov->iov_len, static_cast<std::size_t>(end - at));
-      if (io->type == SPDK_BDEV_IO_TYPE_READ) {
-        std::memcpy(iov->iov_base, at, n);
-      } else {
-        std::memcpy(at, iov->iov_base, n);
-      }
+    bool same = true;
+    std::byte* at = data(io->offset_blocks);
+    std::byte* const end_of_data = at + len;
+    for (const iovec* iov = io->iovs; at != end_of_data; ++iov) {
+      const auto n =
+          std::min<std::size_t>(iov->iov_len, static_cast<std::size_t>(end_of_data - at));
+      same = exchange(io->type, at, iov->iov_base, n) && same;
       at += n;
     }
-    ch->moved.push_back(io);
+    if (io->md_buf != nullptr) {
+      same = exchange(io->type, metadata(io), io->md_buf, io->num_blocks * md_len) && same;
+    }
+    end_moved(ch, io, same ? io_status::success : io_status::miscompare);
   }
 
-  std::unique_ptr<std::byte, dma_free> memory_;
+  /// False if a comparison found a difference.
+  static bool exchange(spdk_bdev_io_type type, std::byte* device, void* buffer, std::size_t len) {
+    switch (type) {
+      case SPDK_BDEV_IO_TYPE_READ: std::memcpy(buffer, device, len); return true;
+      case SPDK_BDEV_IO_TYPE_WRITE: std::memcpy(device, buffer, len); return true;
+      default: return std::memcmp(device, buffer, len) == 0;
+    }
+  }
+
+  dma_memory memory_;
+  dma_memory metadata_;  ///< if it is separate
 };
 
 struct options {
@@ -191,28 +242,37 @@ int check(const options& o) {
   return 0;
 }
 
+dma_memory allocate(std::uint64_t blocks, std::uint32_t block_len, std::int32_t numa_id) {
+  std::size_t bytes = 0;
+  void* memory = nullptr;
+  if (!__builtin_mul_overflow(blocks, block_len, &bytes) && bytes != 0) {
+    memory = spdk_zmalloc(bytes, 2 * 1024 * 1024, nullptr, numa_id, SPDK_MALLOC_DMA);
+  }
+  if (memory == nullptr) {
+    SPDK_ERRLOG("no memory for %llu blocks of %u bytes\n", static_cast<unsigned long long>(blocks),
+                block_len);
+  }
+  return dma_memory(static_cast<std::byte*>(memory));
+}
+
 int create(const options& o) {
   if (const int rc = check(o); rc != 0) {
     return rc;
   }
   const std::uint32_t block_len = o.block_size + (o.md_interleave ? o.md_size : 0);
-  std::size_t bytes = 0;
-  if (__builtin_mul_overflow(o.num_blocks, block_len, &bytes) || bytes == 0) {
-    SPDK_ERRLOG("A device of this size cannot be allocated\n");
+  dma_memory memory = allocate(o.num_blocks, block_len, o.numa_id);
+  const bool separate = o.md_size != 0 && !o.md_interleave;
+  dma_memory metadata = separate ? allocate(o.num_blocks, o.md_size, o.numa_id) : nullptr;
+  if (memory == nullptr || (separate && metadata == nullptr)) {
     return -ENOMEM;
   }
-  auto* memory = static_cast<std::byte*>(
-      spdk_zmalloc(bytes, 2 * 1024 * 1024, nullptr, o.numa_id, SPDK_MALLOC_DMA));
-  if (memory == nullptr) {
-    SPDK_ERRLOG("no memory for a device of %zu bytes\n", bytes);
-    return -ENOMEM;
-  }
-  auto bdev = std::make_unique<malloc_bdev>(memory);
+  auto bdev = std::make_unique<malloc_bdev>(std::move(memory), std::move(metadata));
   bdev->name = o.name ? *o.name : "Malloc" + std::to_string(unnamed_count++);
   bdev->product_name = "Malloc disk";
   bdev->module = &malloc_module;
   bdev->uuid = o.uuid;
   bdev->write_cache = true;
+  bdev->numa_id = o.numa_id;
   bdev->block_len = block_len;
   bdev->phys_block_len = o.physical_block_size;
   bdev->num_blocks = o.num_blocks;

@@ -4,6 +4,8 @@
 #pragma once
 
 #include "spdk/bdev_module.h"
+#include "spdk/env.h"
+#include "spdk/thread.h"
 #include "spdk/uuid.h"
 #include "tail_queue.hpp"
 
@@ -21,12 +23,25 @@ struct bdev_channel;
 enum class io_status : std::int8_t {
   aio_error = -8,
   aborted = -7,
+  first_fused_failed = -6,
   miscompare = -5,
   nomem = -4,       ///< the module has no resources now: the layer retries
   nvme_error = -2,  ///< nvme_sct and nvme_sc of the I/O say which
   failed = -1,
   pending = 0,
   success = 1,
+};
+
+/// Compare and write: what to write. The I/O's iovs are what to compare with.
+struct fused_write {
+  iovec* iovs;
+  int iovcnt;
+};
+
+struct zcopy_step {
+  bool start;  ///< else end
+  bool populate;
+  bool commit;
 };
 
 using get_buf_fn = void (*)(spdk_io_channel* ch, spdk_bdev_io* io, bool success);
@@ -43,7 +58,14 @@ struct spdk_bdev_io {
   iovec* iovs;
   std::uint64_t offset_blocks;
   std::uint64_t num_blocks;
-  spdk_bdev_io* abort_target;
+  void* md_buf;  ///< metadata of a device that keeps it separately, or NULL
+  union {
+    spdk_bdev_io* abort_target;
+    std::uint64_t src_offset_blocks;  ///< copy: offset_blocks is the destination
+    std::uint64_t seek_offset;        ///< seek: the result
+    spdk_lite::fused_write fused;
+    spdk_lite::zcopy_step zcopy;
+  };
   iovec iov;  ///< behind iovs where the caller gave one buffer
 
   // The layer's own.
@@ -56,16 +78,18 @@ struct spdk_bdev_io {
   bool split;
   bool child;
   bool bounced;
+  std::uint8_t nvme_sct;
+  std::uint8_t nvme_sc;
+  std::uint32_t nvme_cdw0;
   int aio_result;
-  int nvme_sct;
-  int nvme_sc;
-  std::uint64_t submit_order;
+  std::uint64_t submit_ticks;
   spdk_lite::get_buf_fn get_buf_cb;
   void* buf;  ///< from the buffer pool, or NULL
   std::size_t buf_len;
   iovec bounce_iov;
   iovec* orig_iovs;
   int orig_iovcnt;
+  void* orig_md_buf;
   std::uint32_t children;
   std::uint64_t split_offset_blocks;
   std::uint64_t split_remaining_blocks;
@@ -79,6 +103,48 @@ struct spdk_bdev_io {
   alignas(std::max_align_t) std::byte driver_ctx[128];
   iovec child_iov[32];
 };
+
+namespace spdk_lite {
+
+struct qos;
+
+/// A range of blocks that only one I/O may write, on its way or locked.
+struct range_lock {
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+  spdk_bdev_io* owner = nullptr;
+  spdk_thread* thread = nullptr;
+  void (*cb)(spdk_bdev_io* owner) = nullptr;
+  struct channel_range* current = nullptr;
+  struct channel_range* of_owner = nullptr;
+  spdk_io_channel_iter* walk = nullptr;
+  spdk_poller* poller = nullptr;
+  spdk_io_channel* channel_ref = nullptr;
+  tail_link<range_lock> link{};
+};
+
+struct histogram_settings {
+  bool enabled = false;
+  bool change_in_progress = false;
+  std::uint8_t io_type = 0;
+  std::uint8_t granularity = 0;
+  std::uint64_t min = 0;  ///< ticks
+  std::uint64_t max = 0;
+};
+
+struct depth_sampling {
+  std::uint64_t measured = UINT64_MAX;
+  std::uint64_t sum = 0;  ///< of the sample under way
+  std::uint64_t period = 0;
+  std::uint64_t new_period = 0;
+  std::uint64_t io_time = 0;
+  std::uint64_t weighted_io_time = 0;
+  bool in_progress = false;
+  spdk_poller* poller = nullptr;
+  spdk_bdev_desc* desc = nullptr;
+};
+
+}  // namespace spdk_lite
 
 struct spdk_bdev_module {
   const char* name;
@@ -108,6 +174,12 @@ struct spdk_bdev {
   bool md_interleave = false;
   bool write_cache = false;
   bool split_on_optimal_io_boundary = false;
+  std::uint32_t preferred_write_alignment = 0;
+  std::uint32_t preferred_write_granularity = 0;
+  std::uint32_t optimal_write_size = 0;
+  std::uint32_t preferred_unmap_alignment = 0;
+  std::uint32_t preferred_unmap_granularity = 0;
+  std::int32_t numa_id = SPDK_ENV_NUMA_ID_ANY;
 
   spdk_bdev() = default;
   spdk_bdev(const spdk_bdev&) = delete;
@@ -134,7 +206,15 @@ struct spdk_bdev {
   std::uint32_t io_types = 0;  ///< io_type_supported() as bits
   device_handle handle;
   spdk_lite::tail_link<spdk_bdev> link{};
-  std::mutex mutex;  ///< guards what follows; taken after the registry's
+  std::mutex mutex;                  ///< guards what follows; taken after the registry's
+  spdk_bdev_aliases_list aliases{};  ///< guarded by the registry's mutex
+  spdk_bdev_io_stat stat{};          ///< of the channels that are gone
+  spdk_lite::tail_queue<spdk_lite::range_lock, &spdk_lite::range_lock::link> locked_ranges;
+  spdk_lite::tail_queue<spdk_lite::range_lock, &spdk_lite::range_lock::link> pending_locks;
+  spdk_lite::qos* qos = nullptr;
+  bool qos_change_in_progress = false;
+  spdk_lite::histogram_settings histogram;
+  spdk_lite::depth_sampling depth;
   phase state = phase::ready;
   spdk_bdev_module* claimed_by = nullptr;  ///< alone may write; guarded by both mutexes
   spdk_bdev_desc* open_descs = nullptr;
@@ -175,6 +255,9 @@ void bdev_io_complete_aio(spdk_bdev_io* io, int aio_result);
 void bdev_io_complete_nvme(spdk_bdev_io* io, int sct, int sc);
 /// Takes over what an I/O on the device below says: to be completed with, now or later.
 io_status bdev_io_take_status(spdk_bdev_io* io, const spdk_bdev_io* base_io);
+
+/// The buffer that a module lends: in the I/O's first iovec, or in its own without iovecs.
+void bdev_io_set_buf(spdk_bdev_io* io, void* buf, std::size_t len);
 
 /// Calls back with the I/O's own buffers if they are there and aligned, else with a buffer
 /// of the layer's, at once or when there is one; not successful if it would be too large.

@@ -119,7 +119,11 @@ struct options {
   std::int32_t dif_type = 0;
   bool dif_is_head_of_md = false;
   std::uint32_t dif_pi_format = 0;
-  std::uint32_t hint = 0;  ///< preferred sizes, which nothing here asks for
+  std::uint32_t preferred_write_alignment = 0;
+  std::uint32_t preferred_write_granularity = 0;
+  std::uint32_t optimal_write_size = 0;
+  std::uint32_t preferred_unmap_alignment = 0;
+  std::uint32_t preferred_unmap_granularity = 0;
 };
 
 int check(const options& o) {
@@ -158,6 +162,11 @@ int create(const options& o) {
   bdev->num_blocks = o.num_blocks;
   bdev->md_len = o.md_size;
   bdev->md_interleave = true;
+  bdev->preferred_unmap_granularity = o.preferred_unmap_granularity;
+  bdev->preferred_unmap_alignment = o.preferred_unmap_alignment;
+  bdev->optimal_write_size = o.optimal_write_size;
+  bdev->preferred_write_granularity = o.preferred_write_granularity;
+  bdev->preferred_write_alignment = o.preferred_write_alignment;
   const int rc = bdev_register(bdev.get());
   if (rc == 0) {
     bdev.release();  // NOLINT: its own from now on, until destruct()
@@ -177,11 +186,11 @@ void rpc_create(rpc_request* request, const json_value* params) {
            .optional("dif_type", o.dif_type)
            .optional("dif_is_head_of_md", o.dif_is_head_of_md)
            .optional("dif_pi_format", o.dif_pi_format)
-           .optional("preferred_write_alignment", o.hint)
-           .optional("preferred_write_granularity", o.hint)
-           .optional("optimal_write_size", o.hint)
-           .optional("preferred_unmap_alignment", o.hint)
-           .optional("preferred_unmap_granularity", o.hint)
+           .optional("preferred_write_alignment", o.preferred_write_alignment)
+           .optional("preferred_write_granularity", o.preferred_write_granularity)
+           .optional("optimal_write_size", o.optimal_write_size)
+           .optional("preferred_unmap_alignment", o.preferred_unmap_alignment)
+           .optional("preferred_unmap_granularity", o.preferred_unmap_granularity)
            .done()) {
     rpc_request::fail(request, rpc_internal_error, "spdk_json_decode_object failed");
     return;

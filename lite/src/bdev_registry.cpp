@@ -50,6 +50,7 @@ spdk_bdev_desc* open_locked(spdk_bdev* bdev, bool write, spdk_bdev_event_cb_t cb
   desc->event_cb = cb;
   desc->event_arg = arg;
   desc->write = write;
+  qos_start_locked(bdev);
   spdk_bdev_desc** end = &bdev->open_descs;
   while (*end != nullptr) {
     end = &(*end)->next;
@@ -62,16 +63,15 @@ template <spdk_bdev_event_type Type>
 void deliver_event(void* arg) {
   auto* desc = static_cast<spdk_bdev_desc*>(arg);
   bool closed = false;
-  bool last = false;
   {
     const std::lock_guard lock(desc->mutex);
-    last = --desc->events_under_way == 0;
     closed = desc->closed;
+    desc->references -= closed ? 0 : 1;
   }
-  if (!closed) {
+  if (closed) {
+    desc_release(desc);
+  } else {
     desc->event_cb(Type, desc->bdev, desc->event_arg);
-  } else if (last) {
-    delete desc;  // its close left this to us
   }
 }
 
@@ -79,9 +79,35 @@ void deliver_event(void* arg) {
 template <spdk_bdev_event_type Type>
 void notify_locked(spdk_bdev* bdev) {
   for (spdk_bdev_desc* desc = bdev->open_descs; desc != nullptr; desc = desc->next) {
-    const std::lock_guard lock(desc->mutex);
-    ++desc->events_under_way;
+    desc_hold(desc);
     spdk_thread_send_msg(desc->thread, deliver_event<Type>, desc);
+  }
+}
+
+struct alias : spdk_bdev_alias {
+  explicit alias(const char* name, spdk_bdev* bdev) : text(name) {
+    spdk_bdev_alias::alias = {text.data(), bdev};
+  }
+  std::string text;
+};
+
+bool add_name_locked(const std::string& name, spdk_bdev* bdev) {
+  if (the_registry().names.emplace(name, bdev).second) {
+    return true;
+  }
+  SPDK_ERRLOG("the bdev name %s is taken\n", name.c_str());
+  return false;
+}
+
+void remove_alias_locked(spdk_bdev* bdev, spdk_bdev_alias* entry) {
+  TAILQ_REMOVE(&bdev->aliases, entry, tailq);
+  the_registry().names.erase(entry->alias.name);
+  delete static_cast<alias*>(entry);
+}
+
+void remove_aliases_locked(spdk_bdev* bdev) {
+  while (spdk_bdev_alias* entry = TAILQ_FIRST(&bdev->aliases)) {
+    remove_alias_locked(bdev, entry);
   }
 }
 
@@ -91,8 +117,12 @@ bool take_out_locked(spdk_bdev* bdev) {
     notify_locked<SPDK_BDEV_EVENT_REMOVE>(bdev);
     return false;
   }
+  if (bdev->qos_change_in_progress) {
+    return false;  // its end does it
+  }
   registry& r = the_registry();
-  std::erase_if(r.names, [bdev](const auto& entry) { return entry.second == bdev; });
+  remove_aliases_locked(bdev);
+  r.names.erase(bdev->name);
   r.bdevs.remove(bdev);
   return bdev->reset_in_progress == nullptr;  // else the reset's end does it
 }
@@ -107,10 +137,13 @@ bool close_locked(spdk_bdev* bdev, spdk_bdev_desc* desc) {
   {
     const std::lock_guard lock(desc->mutex);
     desc->closed = true;
-    idle = desc->events_under_way == 0;
+    idle = desc->references == 0;
   }
   if (idle) {
     delete desc;
+  }
+  if (bdev->qos != nullptr && bdev->open_descs == nullptr) {
+    qos_stop_locked(bdev);
   }
   return bdev->state == spdk_bdev::phase::removing && bdev->open_descs == nullptr &&
          take_out_locked(bdev);
@@ -126,17 +159,7 @@ void abort_on_channel(spdk_io_channel_iter* i) {
 }
 
 void start_removal(spdk_io_channel_iter* i, int /*status*/) {
-  auto* bdev = static_cast<spdk_bdev*>(spdk_io_channel_iter_get_ctx(i));
-  bool gone = false;
-  {
-    const std::lock_guard registry_lock(the_registry().mutex);
-    const std::lock_guard lock(bdev->mutex);
-    bdev->state = spdk_bdev::phase::removing;
-    gone = take_out_locked(bdev);
-  }
-  if (gone) {
-    unregister_device(bdev);
-  }
+  bdev_continue_removal(spdk_io_channel_iter_get_ctx(i));
 }
 
 struct unregister_all {
@@ -223,15 +246,16 @@ void fill_in_defaults(spdk_bdev& bdev) {
 int add_names(spdk_bdev* bdev) {
   registry& r = the_registry();
   const std::string uuid = uuid_name(*bdev);
-  const std::lock_guard lock(r.mutex);
-  for (const std::string& name : {uuid, bdev->name}) {
-    if (r.names.contains(name)) {
-      SPDK_ERRLOG("the bdev name %s is taken\n", name.c_str());
-      return -EEXIST;
+  if (uuid != bdev->name) {
+    if (const int rc = spdk_bdev_alias_add(bdev, uuid.c_str()); rc != 0) {
+      return rc;
     }
   }
-  r.names.emplace(uuid, bdev);
-  r.names.emplace(bdev->name, bdev);
+  const std::lock_guard lock(r.mutex);
+  if (!add_name_locked(bdev->name, bdev)) {
+    remove_aliases_locked(bdev);
+    return -EEXIST;
+  }
   r.bdevs.push_back(bdev);
   return 0;
 }
@@ -290,6 +314,9 @@ int bdev_register(spdk_bdev* bdev) {
     spdk_uuid_generate(&bdev->uuid);
   }
   fill_in_defaults(*bdev);
+  stat_reset(bdev->stat, SPDK_BDEV_RESET_STAT_ALL);
+  bdev->stat.ticks_rate = spdk_get_ticks_hz();
+  TAILQ_INIT(&bdev->aliases);
   bdev->handle.bdev = bdev;
   spdk_io_device_register(&bdev->handle, bdev_channel_create, bdev_channel_destroy,
                           sizeof(bdev_channel), ("bdev_" + bdev->name).c_str());
@@ -340,10 +367,57 @@ void bdev_destroy(void* io_device) {
   spdk_bdev* bdev = static_cast<spdk_bdev::device_handle*>(io_device)->bdev;
   const spdk_bdev_unregister_cb cb = bdev->unregister_cb;
   void* arg = bdev->unregister_arg;
+  qos_free(bdev);
   const bool later = bdev->destruct_takes_time();
   bdev->destruct();
   if (cb != nullptr && !later) {
     cb(arg, 0);
+  }
+}
+
+void desc_hold(spdk_bdev_desc* desc) {
+  const std::lock_guard lock(desc->mutex);
+  ++desc->references;
+}
+
+void desc_release(spdk_bdev_desc* desc) {
+  bool last = false;
+  {
+    const std::lock_guard lock(desc->mutex);
+    last = --desc->references == 0 && desc->closed;
+  }
+  if (last) {
+    delete desc;  // its close left this to us
+  }
+}
+
+void bdev_continue_removal(void* arg) {
+  auto* bdev = static_cast<spdk_bdev*>(arg);
+  bool gone = false;
+  {
+    const std::lock_guard registry_lock(the_registry().mutex);
+    const std::lock_guard lock(bdev->mutex);
+    if (!bdev->locked_ranges.empty()) {
+      return;  // the last unlocking continues
+    }
+    bdev->state = spdk_bdev::phase::removing;
+    gone = take_out_locked(bdev);
+  }
+  if (gone) {
+    unregister_device(bdev);
+  }
+}
+
+void bdev_remove_if_unused(spdk_bdev* bdev) {
+  bool gone = false;
+  {
+    const std::lock_guard registry_lock(the_registry().mutex);
+    const std::lock_guard lock(bdev->mutex);
+    gone = bdev->state == spdk_bdev::phase::removing && bdev->open_descs == nullptr &&
+           take_out_locked(bdev);
+  }
+  if (gone) {
+    unregister_device(bdev);
   }
 }
 
@@ -378,6 +452,59 @@ int spdk_for_each_bdev_leaf(void* ctx, spdk_for_each_bdev_fn fn) {
   return for_each(spdk_bdev_first_leaf(), spdk_bdev_next_leaf, ctx, fn);
 }
 
+int spdk_for_each_bdev_by_name(void* ctx, spdk_for_each_bdev_fn fn, const char** names,
+                               size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    spdk_bdev_desc* desc = nullptr;
+    int rc = spdk_bdev_open_ext(names[i], false, ignore_event, nullptr, &desc);
+    if (rc != 0) {
+      return rc;
+    }
+    rc = fn(ctx, desc->bdev);
+    spdk_bdev_close(desc);
+    if (rc != 0) {
+      return rc;
+    }
+  }
+  return 0;
+}
+
+int spdk_bdev_alias_add(spdk_bdev* bdev, const char* name) {
+  if (name == nullptr) {
+    SPDK_ERRLOG("an alias needs a name\n");
+    return -EINVAL;
+  }
+  auto* entry = new alias(name, bdev);
+  const std::lock_guard lock(the_registry().mutex);
+  if (!add_name_locked(name, bdev)) {
+    delete entry;
+    return -EEXIST;
+  }
+  TAILQ_INSERT_TAIL(&bdev->aliases, entry, tailq);
+  return 0;
+}
+
+int spdk_bdev_alias_del(spdk_bdev* bdev, const char* name) {
+  const std::lock_guard lock(the_registry().mutex);
+  spdk_bdev_alias* entry = nullptr;
+  TAILQ_FOREACH(entry, &bdev->aliases, tailq) {
+    if (std::string_view(entry->alias.name) == name) {
+      remove_alias_locked(bdev, entry);
+      return 0;
+    }
+  }
+  return -ENOENT;
+}
+
+void spdk_bdev_alias_del_all(spdk_bdev* bdev) {
+  const std::lock_guard lock(the_registry().mutex);
+  remove_aliases_locked(bdev);
+}
+
+const spdk_bdev_aliases_list* spdk_bdev_get_aliases(const spdk_bdev* bdev) {
+  return &bdev->aliases;
+}
+
 int spdk_bdev_open_ext(const char* bdev_name, bool write, spdk_bdev_event_cb_t event_cb,
                        void* event_ctx, spdk_bdev_desc** desc) {
   if (event_cb == nullptr) {
@@ -407,6 +534,7 @@ int spdk_bdev_open_ext(const char* bdev_name, bool write, spdk_bdev_event_cb_t e
 void spdk_bdev_close(spdk_bdev_desc* desc) {
   assert(desc->thread == spdk_get_thread());
   spdk_bdev* bdev = desc->bdev;
+  spdk_poller_unregister(&desc->timeout_poller);
   bool gone = false;
   {
     const std::lock_guard registry_lock(the_registry().mutex);
@@ -435,9 +563,11 @@ void spdk_bdev_unregister(spdk_bdev* bdev, spdk_bdev_unregister_cb cb_fn, void* 
       bdev->state = spdk_bdev::phase::unregistering;
       bdev->unregister_cb = cb_fn;
       bdev->unregister_arg = cb_arg;
+      qos_stop_unused_locked(bdev);
     }
   }
   if (!busy) {
+    spdk_bdev_set_qd_sampling_period(bdev, 0);
     spdk_for_each_channel(&bdev->handle, abort_on_channel, bdev, start_removal);
   } else if (cb_fn != nullptr) {
     cb_fn(cb_arg, -EBUSY);

@@ -11,13 +11,16 @@ namespace {
 
 void freeze(spdk_io_channel_iter* i) {
   bdev_channel* ch = to_bdev_channel(spdk_io_channel_iter_get_channel(i));
-  ch->reset_in_progress = true;
+  ch->set_reset_in_progress(true);
   abort_queued_ios(ch);
+  if (ch->rate_limited) {
+    abort_rate_queue(ch);
+  }
   spdk_for_each_channel_continue(i, 0);
 }
 
 void thaw(spdk_io_channel_iter* i) {
-  to_bdev_channel(spdk_io_channel_iter_get_channel(i))->reset_in_progress = false;
+  to_bdev_channel(spdk_io_channel_iter_get_channel(i))->set_reset_in_progress(false);
   spdk_for_each_channel_continue(i, 0);
 }
 
@@ -91,7 +94,7 @@ int spdk_bdev_reset(spdk_bdev_desc* desc, spdk_io_channel* ch, spdk_bdev_io_comp
     return -ENOMEM;
   }
   bdev_io_init(io, desc, channel, SPDK_BDEV_IO_TYPE_RESET, cb, cb_arg);
-  io->submit_order = spdk_get_ticks();
+  io->submit_ticks = spdk_get_ticks();
   start_reset(io);
   return 0;
 }

@@ -10,10 +10,10 @@
 namespace spdk_lite {
 namespace {
 
-constexpr unsigned max_zeroes_children = 8;
+constexpr unsigned max_children_without_data = 8;
 
 void split_rw(void* arg);
-void split_write_zeroes(void* arg);
+void split_without_data(void* arg);
 
 /// Ends a parent that has no child in flight.
 void finish(spdk_bdev_io* io) {
@@ -25,16 +25,27 @@ bool is_rw(const spdk_bdev_io* io) {
   return io->type == SPDK_BDEV_IO_TYPE_READ || io->type == SPDK_BDEV_IO_TYPE_WRITE;
 }
 
+void* child_metadata(const spdk_bdev_io* io) {
+  return io->md_buf == nullptr
+             ? nullptr
+             : static_cast<std::byte*>(io->md_buf) +
+                   (io->split_offset_blocks - io->offset_blocks) * io->bdev->md_len;
+}
+
 int submit_child(spdk_bdev_io* io, iovec* iov, int iovcnt, uint64_t blocks) {
   spdk_io_channel* ch = spdk_io_channel_from_ctx(io->ch);
   const uint64_t offset = io->split_offset_blocks;
   switch (io->type) {
     case SPDK_BDEV_IO_TYPE_READ:
-      return spdk_bdev_readv_blocks(io->desc, ch, iov, iovcnt, offset, blocks,
-                                    bdev_split_child_done, io);
+      return bdev_readv(io->desc, ch, iov, iovcnt, child_metadata(io), offset, blocks,
+                        bdev_split_child_done, io);
     case SPDK_BDEV_IO_TYPE_WRITE:
-      return spdk_bdev_writev_blocks(io->desc, ch, iov, iovcnt, offset, blocks,
-                                     bdev_split_child_done, io);
+      return bdev_writev(io->desc, ch, iov, iovcnt, child_metadata(io), offset, blocks,
+                         bdev_split_child_done, io);
+    case SPDK_BDEV_IO_TYPE_COPY:
+      return spdk_bdev_copy_blocks(io->desc, ch, offset,
+                                   io->src_offset_blocks + (offset - io->offset_blocks), blocks,
+                                   bdev_split_child_done, io);
     default:
       return spdk_bdev_write_zeroes_blocks(io->desc, ch, offset, blocks, bdev_split_child_done, io);
   }
@@ -53,7 +64,7 @@ bool add_child(spdk_bdev_io* io, iovec* iov, int iovcnt, uint64_t blocks) {
     if (io->children == 0) {
       // At the head: this I/O holds resources that only its own end gives back.
       io->wait_entry.dep_unblock = true;
-      bdev_io_wait(io, is_rw(io) ? split_rw : split_write_zeroes);
+      bdev_io_wait(io, is_rw(io) ? split_rw : split_without_data);
     }  // else the next child's completion continues
     return false;
   }
@@ -157,11 +168,12 @@ void split_rw(void* arg) {
   }
 }
 
-void split_write_zeroes(void* arg) {
+void split_without_data(void* arg) {
   auto* io = static_cast<spdk_bdev_io*>(arg);
-  for (unsigned i = 0; i < max_zeroes_children && io->split_remaining_blocks > 0; ++i) {
-    const uint64_t blocks =
-        std::min<uint64_t>(io->split_remaining_blocks, io->bdev->max_write_zeroes);
+  const uint64_t most =
+      io->type == SPDK_BDEV_IO_TYPE_COPY ? io->bdev->max_copy : io->bdev->max_write_zeroes;
+  for (unsigned i = 0; i < max_children_without_data && io->split_remaining_blocks > 0; ++i) {
+    const uint64_t blocks = std::min(io->split_remaining_blocks, most);
     if (!add_child(io, nullptr, 0, blocks)) {
       return;
     }
@@ -189,8 +201,10 @@ bool bdev_io_should_split(const spdk_bdev_io* io) {
     return bdev->split_on_optimal_io_boundary && boundary != 0 && io->num_blocks != 0 &&
            io->offset_blocks / boundary != (io->offset_blocks + io->num_blocks - 1) / boundary;
   }
-  return io->type == SPDK_BDEV_IO_TYPE_WRITE_ZEROES && bdev->max_write_zeroes != 0 &&
-         io->num_blocks > bdev->max_write_zeroes;
+  const uint64_t most = io->type == SPDK_BDEV_IO_TYPE_WRITE_ZEROES ? bdev->max_write_zeroes
+                        : io->type == SPDK_BDEV_IO_TYPE_COPY       ? bdev->max_copy
+                                                                   : 0;
+  return most != 0 && io->num_blocks > most;
 }
 
 void bdev_io_split(spdk_bdev_io* io) {
@@ -199,13 +213,11 @@ void bdev_io_split(spdk_bdev_io* io) {
   io->children = 0;
   io->status = io_status::success;
   if (!is_rw(io)) {
-    split_write_zeroes(io);
+    split_without_data(io);
   } else if (io->iovs != nullptr && io->iovs[0].iov_base != nullptr) {
     split_rw(io);
   } else {
-    io->in_submit = true;  // a failure must not call back from within the submission
     bdev_io_get_buf(io, split_with_buffer, io->num_blocks * io->bdev->block_len);
-    io->in_submit = false;
   }
 }
 
@@ -224,7 +236,7 @@ void bdev_split_child_done(spdk_bdev_io* child, bool success, void* parent) {
   } else if (is_rw(io)) {
     split_rw(io);
   } else {
-    split_write_zeroes(io);
+    split_without_data(io);
   }
 }
 

@@ -26,13 +26,6 @@ void hand_to_module(spdk_bdev_io* io) {
   io->in_submit = false;
 }
 
-void complete_in_submit(spdk_bdev_io* io, io_status status) {
-  io->in_submit = true;
-  increment_outstanding(io);
-  bdev_io_complete(io, status);
-  io->in_submit = false;
-}
-
 /// Retries in order. Not before some I/O has come back: a module often frees its resources
 /// only after the completion callback, and one large I/O may need what several small ones hold.
 void retry_nomem(shared_resource* shared) {
@@ -73,24 +66,6 @@ void queue_nomem(spdk_bdev_io* io) {
   }
 }
 
-/// Aborted or sent to the module, now that nothing of the layer's own is in the way.
-void submit_to_module(spdk_bdev_io* io) {
-  shared_resource* shared = io->ch->shared;
-  if (io->type == SPDK_BDEV_IO_TYPE_ABORT && abort_queued_io(io->abort_target)) {
-    complete_in_submit(io, io_status::success);
-    return;
-  }
-  if (shared->nomem_io.empty()) [[likely]] {
-    increment_outstanding(io);
-    hand_to_module(io);
-    return;
-  }
-  shared->nomem_io.push_back(io);
-  if (shared->nomem_threshold == 0 && shared->io_outstanding == 0) {
-    retry_nomem(shared);
-  }
-}
-
 bool has_buffer(const spdk_bdev_io* io) {
   return io->iovs != nullptr && io->iovs[0].iov_base != nullptr;
 }
@@ -120,6 +95,21 @@ void scatter(const iovec* to, int count, const std::byte* from, std::size_t len)
   }
 }
 
+/// Metadata of its own follows the data in the layer's buffer.
+void set_md_buf(spdk_bdev_io* io) {
+  if (!spdk_bdev_is_md_separate(io->bdev)) {
+    return;
+  }
+  void* md = static_cast<std::byte*>(io->iovs[0].iov_base) + io->iovs[0].iov_len;
+  if (io->md_buf != nullptr) {
+    io->orig_md_buf = io->md_buf;
+    if (io->type == SPDK_BDEV_IO_TYPE_WRITE) {
+      std::memcpy(md, io->md_buf, io->num_blocks * io->bdev->md_len);
+    }
+  }
+  io->md_buf = md;
+}
+
 void get_buf_complete(spdk_bdev_io* io, bool success) {
   io->get_buf_cb(spdk_bdev_io_get_io_channel(io), io, success);
 }
@@ -143,21 +133,27 @@ void set_buf(spdk_bdev_io* io, void* buf) {
   if (has_buffer(io)) {
     use_bounce_buffer(io, aligned);
   } else {
-    if (io->iovs == nullptr) {
-      io->iovs = &io->iov;
-      io->iovcnt = 1;
-    }
-    io->iovs[0] = {aligned, io->buf_len};
+    bdev_io_set_buf(io, aligned, io->buf_len);
   }
+  set_md_buf(io);
   get_buf_complete(io, true);
 }
 
-std::size_t pool_buf_len(const spdk_bdev_io* io) { return io->buf_len + io->bdev->buf_align() - 1; }
+std::size_t pool_buf_len(const spdk_bdev_io* io) {
+  const std::size_t md = spdk_bdev_is_md_separate(io->bdev) ? io->num_blocks * io->bdev->md_len : 0;
+  return io->buf_len + io->bdev->buf_align() - 1 + md;
+}
 
 void finish_bounce(spdk_bdev_io* io) {
   if (io->type == SPDK_BDEV_IO_TYPE_READ) {
     scatter(io->orig_iovs, io->orig_iovcnt, static_cast<std::byte*>(io->bounce_iov.iov_base),
             io->bounce_iov.iov_len);
+  }
+  if (io->orig_md_buf != nullptr) {
+    if (io->type == SPDK_BDEV_IO_TYPE_READ) {
+      std::memcpy(io->orig_md_buf, io->md_buf, io->num_blocks * io->bdev->md_len);
+    }
+    io->md_buf = io->orig_md_buf;
   }
   io->iovs = io->orig_iovs;
   io->iovcnt = io->orig_iovcnt;
@@ -166,12 +162,22 @@ void finish_bounce(spdk_bdev_io* io) {
 }
 
 /// Takes out of the queue and completes as aborted; counted first, as the completion discounts.
-void complete_queued_as_aborted(spdk_bdev_io* io) {
-  io->ch->shared->nomem_io.remove(io);
+void complete_queued_as_aborted(bdev_io_queue& queue, spdk_bdev_io* io) {
+  queue.remove(io);
   if (io->type != SPDK_BDEV_IO_TYPE_RESET) {
     increment_outstanding(io);
   }
   bdev_io_complete(io, io_status::aborted);
+}
+
+void abort_all(bdev_io_queue& queue, const bdev_channel* ch) {
+  for (spdk_bdev_io* io = queue.front(); io != nullptr;) {
+    spdk_bdev_io* next = bdev_io_queue::next(io);
+    if (io->ch == ch) {
+      complete_queued_as_aborted(queue, io);
+    }
+    io = next;
+  }
 }
 
 }  // namespace
@@ -188,6 +194,8 @@ void bdev_io_init(spdk_bdev_io* io, spdk_bdev_desc* desc, bdev_channel* ch, spdk
   io->in_submit = false;
   io->bounced = false;
   io->buf = nullptr;
+  io->orig_md_buf = nullptr;
+  io->nvme_cdw0 = 0;
   io->get_buf_cb = nullptr;
   io->wait_entry.dep_unblock = false;
   io->child = cb == bdev_split_child_done;
@@ -195,14 +203,53 @@ void bdev_io_init(spdk_bdev_io* io, spdk_bdev_desc* desc, bdev_channel* ch, spdk
 }
 
 void bdev_io_submit(spdk_bdev_io* io) {
-  io->ch->submitted.push_back(io);
-  io->submit_order = spdk_get_ticks();
+  bdev_channel* ch = io->ch;
+  // The parent of a child has been let through already.
+  if (!ch->locked_ranges.empty() && !io->child && bdev_io_is_locked_out(io)) [[unlikely]] {
+    ch->locked_out.push_back(io);
+    return;
+  }
+  ch->submitted.push_back(io);
+  io->submit_ticks = spdk_get_ticks();
   if (io->split) [[unlikely]] {
     bdev_io_split(io);
-  } else if (io->ch->reset_in_progress) [[unlikely]] {
+  } else {
+    bdev_io_submit_unheld(io);
+  }
+}
+
+void bdev_io_submit_unheld(spdk_bdev_io* io) {
+  const bdev_channel* ch = io->ch;
+  if (!ch->held_up) [[likely]] {
+    submit_to_module(io);
+  } else if (ch->reset_in_progress) {
     complete_in_submit(io, io_status::aborted);
   } else {
-    submit_to_module(io);
+    qos_submit(io);
+  }
+}
+
+void complete_in_submit(spdk_bdev_io* io, io_status status) {
+  io->in_submit = true;
+  increment_outstanding(io);
+  bdev_io_complete(io, status);
+  io->in_submit = false;
+}
+
+void submit_to_module(spdk_bdev_io* io) {
+  shared_resource* shared = io->ch->shared;
+  if (io->type == SPDK_BDEV_IO_TYPE_ABORT && abort_queued_io(io->abort_target)) {
+    complete_in_submit(io, io_status::success);
+    return;
+  }
+  if (shared->nomem_io.empty()) [[likely]] {
+    increment_outstanding(io);
+    hand_to_module(io);
+    return;
+  }
+  shared->nomem_io.push_back(io);
+  if (shared->nomem_threshold == 0 && shared->io_outstanding == 0) {
+    retry_nomem(shared);
   }
 }
 
@@ -238,6 +285,7 @@ void bdev_io_complete_aio(spdk_bdev_io* io, int aio_result) {
     return;
   }
   io->aio_result = aio_result;
+  io->nvme_cdw0 = static_cast<std::uint32_t>(aio_result);  // SPDK keeps both in one place
   bdev_io_complete(io, io_status::aio_error);
 }
 
@@ -248,16 +296,26 @@ void bdev_io_complete_nvme(spdk_bdev_io* io, int sct, int sc) {
   } else if (sct == SPDK_NVME_SCT_GENERIC && sc == SPDK_NVME_SC_ABORTED_BY_REQUEST) {
     status = io_status::aborted;
   }
-  io->nvme_sct = sct;
-  io->nvme_sc = sc;
+  io->nvme_cdw0 = 0;
+  io->nvme_sct = static_cast<std::uint8_t>(sct);
+  io->nvme_sc = static_cast<std::uint8_t>(sc);
   bdev_io_complete(io, status);
 }
 
 io_status bdev_io_take_status(spdk_bdev_io* io, const spdk_bdev_io* base_io) {
   io->aio_result = base_io->aio_result;
+  io->nvme_cdw0 = base_io->nvme_cdw0;
   io->nvme_sct = base_io->nvme_sct;
   io->nvme_sc = base_io->nvme_sc;
   return base_io->status;
+}
+
+void bdev_io_set_buf(spdk_bdev_io* io, void* buf, std::size_t len) {
+  if (io->iovs == nullptr) {
+    io->iovs = &io->iov;
+    io->iovcnt = 1;
+  }
+  io->iovs[0] = {buf, len};
 }
 
 void bdev_io_deliver(void* arg) {
@@ -268,7 +326,15 @@ void bdev_io_deliver(void* arg) {
     return;
   }
   io->ch->submitted.remove(io);
+  stat_count(io, spdk_get_ticks() - io->submit_ticks);
   call_back(io);
+}
+
+void bdev_io_deliver_unsubmitted(spdk_bdev_io* io, io_status status) {
+  io->status = status;
+  spdk_thread_send_msg(
+      spdk_bdev_io_get_thread(io), [](void* arg) { call_back(static_cast<spdk_bdev_io*>(arg)); },
+      io);
 }
 
 void call_back(spdk_bdev_io* io) { io->cb(io, io->status == io_status::success, io->cb_arg); }
@@ -307,10 +373,17 @@ void bdev_io_put_buf(spdk_bdev_io* io) {
   io->ch->shared->mgmt->buffers.put(buf, pool_buf_len(io));
 }
 
+bool abort_in_queue(bdev_io_queue& queue, spdk_bdev_io* target) {
+  if (!queue.contains(target)) {
+    return false;
+  }
+  complete_queued_as_aborted(queue, target);
+  return true;
+}
+
 bool abort_queued_io(spdk_bdev_io* target) {
   shared_resource* shared = target->ch->shared;
-  if (shared->nomem_io.contains(target)) {
-    complete_queued_as_aborted(target);
+  if (abort_in_queue(shared->nomem_io, target)) {
     return true;
   }
   spdk_bdev_io* waiting =
@@ -333,19 +406,15 @@ spdk_bdev_io* abort_waiting_for_buffer(mgmt_channel* mgmt, void* cb_arg) {
 void abort_queued_ios(bdev_channel* ch) {
   shared_resource* shared = ch->shared;
   shared->nomem_abort_in_progress = true;  // the completions must not resubmit the rest
-  for (spdk_bdev_io* io = shared->nomem_io.front(); io != nullptr;) {
-    spdk_bdev_io* next = bdev_io_queue::next(io);
-    if (io->ch == ch) {
-      complete_queued_as_aborted(io);
-    }
-    io = next;
-  }
+  abort_all(shared->nomem_io, ch);
   shared->nomem_abort_in_progress = false;
   const auto ours = [ch](spdk_bdev_io* io) { return io->ch == ch; };
   while (spdk_bdev_io* io = shared->mgmt->buffers.take_waiting(ours)) {
     get_buf_complete(io, false);
   }
 }
+
+void abort_rate_queue(bdev_channel* ch) { abort_all(ch->rate_queue, ch); }
 
 }  // namespace spdk_lite
 

@@ -9,6 +9,11 @@
 extern "C" {
 #endif
 
+#define SPDK_DIF_FLAGS_REFTAG_CHECK (1U << 26)
+#define SPDK_DIF_FLAGS_APPTAG_CHECK (1U << 27)
+#define SPDK_DIF_FLAGS_GUARD_CHECK (1U << 28)
+#define SPDK_DIF_FLAGS_NVME_PRACT (1U << 29)
+
 enum spdk_dif_type {
   SPDK_DIF_DISABLE = 0,
   SPDK_DIF_TYPE1 = 1,
