@@ -5,7 +5,7 @@ include(GoogleTest)
 
 function(spdk_app_tests api prefix)
   set(dir ${CMAKE_CURRENT_FUNCTION_LIST_DIR})
-  foreach(name IN ITEMS app_test)
+  foreach(name IN ITEMS app_args_test app_test reactor_test)
     add_executable(${prefix}_${name} ${dir}/${name}.cpp)
     target_compile_features(${prefix}_${name} PRIVATE cxx_std_23)
     target_compile_options(${prefix}_${name} PRIVATE -Wall -Wextra -Wpedantic)
