@@ -94,6 +94,17 @@ bool is_valid_range(std::uintptr_t address, std::size_t length) {
   return address < address_space_end && address % page_size == 0 && length % page_size == 0;
 }
 
+/// The environment has registered its own memory.
+bool is_allocated(const memory_state& memory, std::uintptr_t address, std::size_t length) {
+  const auto allocation = find_range(memory.allocations, address);
+  return allocation != memory.allocations.end() &&
+         address - allocation->first + length <= allocation->second;
+}
+
+bool is_registered(const memory_state& memory, std::uintptr_t address, std::size_t length) {
+  return overlaps(memory.registrations, address, length) || is_allocated(memory, address, length);
+}
+
 /// Whether registrations cover the range without a gap, from the start of one on.
 int check_registered(const range_map& registrations, std::uintptr_t address, std::size_t length) {
   const auto first = find_range(registrations, address);
@@ -201,7 +212,7 @@ int spdk_mem_register(void* vaddr, size_t len) {
   }
   auto& memory = state();
   const std::lock_guard lock{memory.mutex};
-  if (overlaps(memory.registrations, address, len)) {
+  if (is_registered(memory, address, len)) {
     return -EBUSY;
   }
   memory.registrations.emplace(address, len);
@@ -215,12 +226,26 @@ int spdk_mem_unregister(void* vaddr, size_t len) {
   }
   auto& memory = state();
   const std::lock_guard lock{memory.mutex};
+  if (is_allocated(memory, address, len)) {
+    return -ERANGE;
+  }
   const int rc = check_registered(memory.registrations, address, len);
   if (rc == 0) {
     memory.registrations.erase(memory.registrations.lower_bound(address),
                                memory.registrations.lower_bound(address + len));
   }
   return rc;
+}
+
+int spdk_mem_reserve(void* vaddr, size_t len) {
+  const std::uintptr_t address = address_of(vaddr);
+  if (!is_valid_range(address, len)) {
+    return -EINVAL;
+  }
+  auto& memory = state();
+  const std::lock_guard lock{memory.mutex};
+  // There are no tables that would have to be prepared.
+  return len > 0 && is_registered(memory, address, len) ? -EBUSY : 0;
 }
 
 uint64_t spdk_vtophys(const void* buf, uint64_t* size) {

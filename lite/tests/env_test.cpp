@@ -277,6 +277,37 @@ TEST_F(env_test, registration_of_memory) {
   EXPECT_EQ(spdk_mem_unregister(m, 2 * page), 0);
 }
 
+TEST_F(env_test, memory_of_the_environment_is_registered) {
+  constexpr std::size_t page = 4096;
+  auto* const buffer = static_cast<std::byte*>(spdk_dma_malloc(4 * page, page, nullptr));
+  ASSERT_NE(buffer, nullptr);
+  EXPECT_EQ(spdk_mem_register(buffer + page, page), -EBUSY);
+  EXPECT_EQ(spdk_mem_unregister(buffer + page, page), -ERANGE);
+  spdk_dma_free(buffer);
+}
+
+// The library that SPDK v26.05 installs as a shared one has the declaration only.
+extern "C" int spdk_mem_reserve(void* vaddr, size_t len) __attribute__((weak));
+
+TEST_F(env_test, reservation_of_memory) {
+  if (spdk_mem_reserve == nullptr) {
+    GTEST_SKIP() << "this SPDK does not export spdk_mem_reserve()";
+  }
+  constexpr std::size_t page = 4096;
+  alignas(page) static std::array<std::byte, 4 * page> memory;
+  std::byte* const m = memory.data();
+  EXPECT_EQ(spdk_mem_reserve(m + 1, page), -EINVAL);
+  EXPECT_EQ(spdk_mem_reserve(m, 100), -EINVAL);
+  EXPECT_EQ(spdk_mem_reserve(reinterpret_cast<void*>(std::uintptr_t{1} << 48), page), -EINVAL);
+  EXPECT_EQ(spdk_mem_reserve(m, 0), 0);
+  EXPECT_EQ(spdk_mem_reserve(m, 2 * page), 0);
+  // It is not a registration.
+  EXPECT_EQ(spdk_mem_unregister(m, 2 * page), -EINVAL);
+  EXPECT_EQ(spdk_mem_register(m, 2 * page), 0);
+  EXPECT_EQ(spdk_mem_reserve(m + page, 2 * page), -EBUSY);
+  EXPECT_EQ(spdk_mem_unregister(m, 2 * page), 0);
+}
+
 TEST_F(env_test, no_translation_without_pci) {
   void* const buffer = spdk_dma_malloc(4096, 4096, nullptr);
   EXPECT_EQ(spdk_vtophys(buffer, nullptr), SPDK_VTOPHYS_ERROR);

@@ -194,9 +194,13 @@ uint64_t spdk_vtophys(const void* buf, uint64_t* size);
 
 /** Declares memory of the caller's own usable for I/O. Both arguments are multiples of 4 KiB.
  * 0; -EINVAL; -EBUSY if part of it is registered (register), -EINVAL if part is not, -ERANGE if
- * it would cut a registration in two (unregister). */
+ * it would cut a registration in two (unregister). What spdk_malloc() gave is registered as part
+ * of the environment's memory. */
 int spdk_mem_register(void* vaddr, size_t len);
 int spdk_mem_unregister(void* vaddr, size_t len);
+/** Prepares a later registration, so that it needs no memory: nothing to be done here. 0; -EINVAL;
+ * -EBUSY if part of it is registered. */
+int spdk_mem_reserve(void* vaddr, size_t len);
 
 /** The NUMA node of registered memory, or SPDK_ENV_NUMA_ID_ANY. */
 int32_t spdk_mem_get_numa_id(const void* buf, uint64_t* size);
