@@ -219,7 +219,11 @@ int file_bdev::rescan() {
     hot_remove();
     return 0;
   }
-  return spdk_bdev_notify_blockcnt_change(this, size / block_len);
+  const int rc = spdk_bdev_notify_blockcnt_change(this, size / block_len);
+  if (rc != 0) {
+    SPDK_ERRLOG("%s: Could not change num blocks, errno: %d.\n", name.c_str(), rc);
+  }
+  return rc;
 }
 
 // --- I/O ---
@@ -406,9 +410,16 @@ void rpc_rescan(rpc_request* request, const json_value* params) {
     rpc_request::fail(request, rpc_internal_error, "spdk_json_decode_object failed");
     return;
   }
-  spdk_bdev* bdev = spdk_bdev_get_by_name(name.c_str());
-  const bool ours = bdev != nullptr && bdev->module == Module;
-  rpc_request::finish_errno(request, ours ? static_cast<file_bdev*>(bdev)->rescan() : -ENODEV);
+  // Held open meanwhile, as SPDK does: so a file that has become smaller is always refused.
+  spdk_bdev_desc* desc = nullptr;
+  const auto ignore = [](spdk_bdev_event_type, spdk_bdev*, void*) {};
+  int rc = spdk_bdev_open_ext(name.c_str(), false, ignore, nullptr, &desc);
+  if (rc == 0) {
+    spdk_bdev* bdev = spdk_bdev_desc_get_bdev(desc);
+    rc = bdev->module == Module ? static_cast<file_bdev*>(bdev)->rescan() : -ENODEV;
+    spdk_bdev_close(desc);
+  }
+  rpc_request::finish_errno(request, rc);
 }
 
 }  // namespace

@@ -198,12 +198,7 @@ void rpc_create(rpc_request* request, const json_value* params) {
   rpc_request::finish_errno(request, create(o));
 }
 
-int resize(const std::string& name, std::uint64_t new_size_mib) {
-  spdk_bdev* bdev = spdk_bdev_get_by_name(name.c_str());
-  if (bdev == nullptr) {
-    SPDK_ERRLOG("no bdev %s to resize\n", name.c_str());
-    return -ENODEV;
-  }
+int resize_open(spdk_bdev* bdev, std::uint64_t new_size_mib) {
   if (bdev->module != &null_module) {
     return -EINVAL;
   }
@@ -215,6 +210,19 @@ int resize(const std::string& name, std::uint64_t new_size_mib) {
     return -EINVAL;
   }
   return spdk_bdev_notify_blockcnt_change(bdev, bytes / bdev->block_len);
+}
+
+/// Held open meanwhile, as SPDK does, so that the device cannot shrink by less than a MiB.
+int resize(const std::string& name, std::uint64_t new_size_mib) {
+  spdk_bdev_desc* desc = nullptr;
+  const auto ignore = [](spdk_bdev_event_type, spdk_bdev*, void*) {};
+  if (const int rc = spdk_bdev_open_ext(name.c_str(), false, ignore, nullptr, &desc); rc != 0) {
+    SPDK_ERRLOG("no bdev %s to resize\n", name.c_str());
+    return rc;
+  }
+  const int rc = resize_open(spdk_bdev_desc_get_bdev(desc), new_size_mib);
+  spdk_bdev_close(desc);
+  return rc;
 }
 
 void rpc_resize(rpc_request* request, const json_value* params) {

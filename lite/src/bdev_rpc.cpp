@@ -15,6 +15,10 @@ extern spdk_bdev_module malloc_module;
 extern spdk_bdev_module null_module;
 extern spdk_bdev_module aio_module;
 extern spdk_bdev_module uring_module;
+extern spdk_bdev_module error_module;
+extern spdk_bdev_module delay_module;
+extern spdk_bdev_module passthru_module;
+extern spdk_bdev_module split_module;
 
 namespace {
 
@@ -187,8 +191,9 @@ void set_qd_sampling_period(rpc_request* request, const json_value* params) {
 }  // namespace
 
 std::span<spdk_bdev_module* const> bdev_modules() {
-  static constexpr std::array<spdk_bdev_module*, 4> modules{&malloc_module, &null_module,
-                                                            &aio_module, &uring_module};
+  static constexpr std::array<spdk_bdev_module*, 8> modules{
+      &passthru_module, &error_module, &split_module, &delay_module,
+      &malloc_module,   &null_module,  &aio_module,   &uring_module};
   return modules;
 }
 
@@ -201,7 +206,8 @@ void register_bdev_rpcs() {
   rpc_register("iobuf_set_options", SPDK_RPC_STARTUP, iobuf_set_options);
 }
 
-void rpc_delete_bdev(rpc_request* request, const json_value* params, spdk_bdev_module* module) {
+void rpc_delete_bdev(rpc_request* request, const json_value* params, spdk_bdev_module* module,
+                     void (*started)(const std::string& name)) {
   std::string name;
   if (!rpc_params(params).required("name", name).done()) {
     rpc_request::fail(request, rpc_internal_error, "spdk_json_decode_object failed");
@@ -210,8 +216,11 @@ void rpc_delete_bdev(rpc_request* request, const json_value* params, spdk_bdev_m
   const auto answer = [](void* arg, int rc) {
     rpc_request::finish_errno(static_cast<rpc_request*>(arg), rc);
   };
-  if (const int rc = spdk_bdev_unregister_by_name(name.c_str(), module, answer, request); rc != 0) {
+  const int rc = spdk_bdev_unregister_by_name(name.c_str(), module, answer, request);
+  if (rc != 0) {
     rpc_request::finish_errno(request, rc);
+  } else if (started != nullptr) {
+    started(name);
   }
 }
 

@@ -32,6 +32,10 @@ const method_table& methods() {
     register_malloc_rpcs();
     register_null_rpcs();
     register_file_rpcs();
+    register_error_rpcs();
+    register_delay_rpcs();
+    register_passthru_rpcs();
+    register_split_rpcs();
     return true;
   }();
   (void)entered;

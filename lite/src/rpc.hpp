@@ -104,5 +104,9 @@ void register_bdev_rpcs();
 void register_malloc_rpcs();
 void register_null_rpcs();
 void register_file_rpcs();
+void register_error_rpcs();
+void register_delay_rpcs();
+void register_passthru_rpcs();
+void register_split_rpcs();
 
 }  // namespace spdk_lite

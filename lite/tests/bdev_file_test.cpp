@@ -360,6 +360,12 @@ TEST_P(file_bdev, rescanning) {
   f.resize(mib);
   EXPECT_EQ(call("bdev_" + module() + "_rescan", R"({"name":"f"})"), -EINVAL);
   EXPECT_NE(logged.find("\"code\": -16"), std::string::npos);
+  d->close();  // nobody else has it open, but the call itself has
+  logged.clear();
+  EXPECT_EQ(call("bdev_" + module() + "_rescan", R"({"name":"f"})"), -EINVAL);
+  EXPECT_NE(logged.find("\"code\": -16"), std::string::npos);
+  EXPECT_NE(logged.find("Could not change num blocks"), std::string::npos) << logged;
+  EXPECT_EQ(spdk_bdev_get_num_blocks(spdk_bdev_get_by_name("f")), 2 * mib / 512);
   EXPECT_EQ(call("bdev_" + module() + "_rescan", R"({"name":"first"})"), -EINVAL);
   EXPECT_EQ(call("bdev_" + module() + "_rescan", R"({"name":"nosuch"})"), -EINVAL);
 }

@@ -644,6 +644,13 @@ TEST(bdev_events, resizing) {
   }
   EXPECT_EQ(spdk_bdev_notify_blockcnt_change(spdk_bdev_get_by_name("sized"), 1024), 0);
   EXPECT_EQ(spdk_bdev_get_num_blocks(spdk_bdev_get_by_name("sized")), 1024U);
+  // The call has the device open itself, so it cannot shrink by less than a MiB either.
+  EXPECT_EQ(spdk_bdev_notify_blockcnt_change(spdk_bdev_get_by_name("sized"), 3000), 0);
+  logged.clear();
+  EXPECT_EQ(call("bdev_null_resize", R"({"name":"sized","new_size":1})"), -EINVAL);
+  EXPECT_NE(logged.find("\"code\": -16"), std::string::npos) << logged;
+  EXPECT_EQ(call("bdev_null_resize", R"({"name":"first","new_size":1})"), -EINVAL);
+  EXPECT_NE(logged.find("\"code\": -22"), std::string::npos) << logged;
   EXPECT_EQ(remove("null", "sized"), 0);
 }
 

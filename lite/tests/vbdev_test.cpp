@@ -1,0 +1,1027 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The modules that build devices on devices: passthru, delay, error and split. Runs on SPDK
+// unchanged.
+#include "bdev_fixture.hpp"
+
+#include "spdk/uuid.h"
+
+#include <algorithm>
+#include <deque>
+#include <memory>
+#include <optional>
+
+namespace bdev_test {
+namespace {
+
+constexpr int internal_error = SPDK_NVME_SC_INTERNAL_DEVICE_ERROR;
+constexpr int aborted = SPDK_NVME_SC_ABORTED_BY_REQUEST;
+constexpr std::uint64_t long_us = 3'600'000'000;  // an hour: nothing of it passes in a test
+
+std::string all_names() {
+  std::string names;
+  for (spdk_bdev* b = spdk_bdev_first(); b != nullptr; b = spdk_bdev_next(b)) {
+    names += std::string(spdk_bdev_get_name(b)) + " ";
+  }
+  return names;
+}
+
+std::string leaf_names() {
+  std::string names;
+  for (spdk_bdev* b = spdk_bdev_first_leaf(); b != nullptr; b = spdk_bdev_next_leaf(b)) {
+    names += std::string(spdk_bdev_get_name(b)) + " ";
+  }
+  return names;
+}
+
+std::string io_types(const char* name) {
+  std::string text;
+  for (int type = SPDK_BDEV_IO_TYPE_READ; type < SPDK_BDEV_NUM_IO_TYPES; ++type) {
+    const auto t = static_cast<spdk_bdev_io_type>(type);
+    if (spdk_bdev_io_type_supported(spdk_bdev_get_by_name(name), t)) {
+      text += std::string(spdk_bdev_get_io_type_name(t)) + " ";
+    }
+  }
+  return text;
+}
+
+std::string uuid_of(const char* name) {
+  char text[SPDK_UUID_STRING_LEN];
+  spdk_uuid_fmt_lower(text, sizeof(text), spdk_bdev_get_uuid(spdk_bdev_get_by_name(name)));
+  return text;
+}
+
+/// Whether a call fails with this code and text in SPDK's response.
+::testing::AssertionResult fails(const std::string& method, const std::string& params, int code,
+                                 const std::string& message) {
+  logged.clear();
+  if (call(method, params) == 0) {
+    return ::testing::AssertionFailure() << "it succeeded";
+  }
+  const bool as_said = logged.find("\"code\": " + std::to_string(code)) != std::string::npos &&
+                       logged.find("\"message\": \"" + message + "\"") != std::string::npos;
+  return (as_said ? ::testing::AssertionSuccess() : ::testing::AssertionFailure()) << logged;
+}
+
+int passthru(const std::string& name, const std::string& base) {
+  return call("bdev_passthru_create",
+              R"({"name":")" + name + R"(","base_bdev_name":")" + base + "\"}");
+}
+
+std::string delay_params(const std::string& name, const std::string& base, std::uint64_t read_us,
+                         std::uint64_t write_us) {
+  const std::string r = std::to_string(read_us);
+  const std::string w = std::to_string(write_us);
+  return R"({"name":")" + name + R"(","base_bdev_name":")" + base + R"(","avg_read_latency":)" + r +
+         R"(,"p99_read_latency":)" + r + R"(,"avg_write_latency":)" + w +
+         R"(,"p99_write_latency":)" + w + "}";
+}
+
+int set_delay(const std::string& name, const std::string& which, std::uint64_t us) {
+  return call("bdev_delay_update_latency", R"({"delay_bdev_name":")" + name +
+                                               R"(","latency_type":")" + which +
+                                               R"(","latency_us":)" + std::to_string(us) + "}");
+}
+
+/// First without a latency: SPDK's modules read from a new device before it is free to go.
+int delay(const std::string& name, const std::string& base, std::uint64_t read_us,
+          std::uint64_t write_us) {
+  int rc = call("bdev_delay_create", delay_params(name, base, 0, 0));
+  if (rc == 0 && read_us + write_us != 0) {
+    rc = call("bdev_wait_for_examine", "");
+    for (const char* which : {"avg_read", "p99_read"}) {
+      rc = rc != 0 ? rc : set_delay(name, which, read_us);
+    }
+    for (const char* which : {"avg_write", "p99_write"}) {
+      rc = rc != 0 ? rc : set_delay(name, which, write_us);
+    }
+  }
+  return rc;
+}
+
+int error(const std::string& base) {
+  return call("bdev_error_create", R"({"base_name":")" + base + "\"}");
+}
+
+int inject(const std::string& name, const std::string& on, const std::string& how,
+           const std::string& more = "") {
+  return call("bdev_error_inject_error", R"({"name":")" + name + R"(","io_type":")" + on +
+                                             R"(","error_type":")" + how + "\"" + more + "}");
+}
+
+int split(const std::string& base, int count, const std::string& more = "") {
+  return call("bdev_split_create", R"({"base_bdev":")" + base + R"(","split_count":)" +
+                                       std::to_string(count) + more + "}");
+}
+
+int unsplit(const std::string& base) {
+  const int rc = call("bdev_split_delete", R"({"base_bdev":")" + base + "\"}");
+  threads::poll_times(20);
+  return rc;
+}
+
+outcome& read(device& d, dma_memory& m, outcome& o, std::uint64_t block = 0,
+              std::uint64_t count = 1) {
+  EXPECT_EQ(spdk_bdev_read_blocks(d.desc, d.ch, m.data, block, count, outcome::callback, &o), 0);
+  return o;
+}
+
+outcome& write(device& d, dma_memory& m, outcome& o, std::uint64_t block = 0,
+               std::uint64_t count = 1) {
+  EXPECT_EQ(spdk_bdev_write_blocks(d.desc, d.ch, m.data, block, count, outcome::callback, &o), 0);
+  return o;
+}
+
+/// A read that ends as it should.
+::testing::AssertionResult read_gives(device& d, bool success, int sct = 0, int sc = 0) {
+  dma_memory m(512);
+  outcome o;
+  read(d, m, o).wait();
+  return o.success == success && o.sct == sct && o.sc == sc
+             ? ::testing::AssertionSuccess()
+             : ::testing::AssertionFailure() << o.success << " " << o.sct << "/" << o.sc;
+}
+
+int open_code(const char* name, bool write) {
+  spdk_bdev_desc* desc = nullptr;
+  const int rc = spdk_bdev_open_ext(
+      name, write, [](spdk_bdev_event_type, spdk_bdev*, void*) {}, nullptr, &desc);
+  if (rc == 0) {
+    spdk_bdev_close(desc);
+  }
+  return rc;
+}
+
+// --- claims ---
+
+TEST(vbdev_claim, keeps_writers_out_while_it_lasts) {
+  ASSERT_EQ(create_malloc("m0"), 0);
+  EXPECT_EQ(open_code("m0", true), 0);
+  ASSERT_EQ(passthru("p0", "m0"), 0);
+  logged.clear();
+  EXPECT_EQ(open_code("m0", true), -EPERM);
+  EXPECT_NE(logged.find("bdev m0 already claimed: type exclusive_write by module passthru"),
+            std::string::npos)
+      << logged;
+  EXPECT_EQ(open_code("m0", false), 0);
+  EXPECT_EQ(open_code("p0", true), 0);
+  EXPECT_EQ(all_names(), "first m0 p0 ");
+  EXPECT_EQ(leaf_names(), "first p0 ");
+  EXPECT_EQ(remove("passthru", "p0"), 0);
+  EXPECT_EQ(open_code("m0", true), 0);
+  EXPECT_EQ(leaf_names(), "first m0 ");
+  EXPECT_EQ(remove("malloc", "m0"), 0);
+}
+
+TEST(vbdev_claim, does_not_mind_those_who_write_already) {
+  ASSERT_EQ(create_malloc("m0"), 0);
+  {
+    device d("m0");
+    ASSERT_EQ(passthru("p0", "m0"), 0);
+    dma_memory m(512, 0x11);
+    outcome o;
+    EXPECT_TRUE(write(d, m, o).wait());
+  }
+  EXPECT_EQ(open_code("m0", true), -EPERM);
+  EXPECT_EQ(remove("passthru", "p0"), 0);
+  EXPECT_EQ(remove("malloc", "m0"), 0);
+}
+
+TEST(vbdev_claim, one_device_on_another) {
+  ASSERT_EQ(create_malloc("m0"), 0);
+  ASSERT_EQ(passthru("p0", "m0"), 0);
+  EXPECT_TRUE(fails("bdev_passthru_create", R"({"name":"p1","base_bdev_name":"m0"})", -1,
+                    "Operation not permitted"));
+  EXPECT_TRUE(
+      fails("bdev_delay_create", delay_params("d0", "m0", 0, 0), -1, "Operation not permitted"));
+  EXPECT_TRUE(fails("bdev_error_create", R"({"base_name":"m0"})", -1, "Operation not permitted"));
+  EXPECT_TRUE(fails("bdev_split_create", R"({"base_bdev":"m0","split_count":2})", -32602,
+                    "Failed to create 2 split bdevs from 'm0': Cannot allocate memory"));
+  EXPECT_EQ(all_names(), "first m0 p0 ");
+  // A failure of passthru and delay keeps the name; one of error and split leaves nothing.
+  EXPECT_TRUE(fails("bdev_passthru_create", R"({"name":"p1","base_bdev_name":"first"})", -17,
+                    "File exists"));
+  EXPECT_TRUE(fails("bdev_error_create", R"({"base_name":"m0"})", -1, "Operation not permitted"));
+  EXPECT_EQ(remove("passthru", "p0"), 0);
+  EXPECT_EQ(all_names(), "first m0 ");
+  EXPECT_EQ(remove("malloc", "m0"), 0);
+}
+
+TEST(vbdev_claim, a_stack_of_all) {
+  ASSERT_EQ(create_malloc("m0", 8192), 0);
+  ASSERT_EQ(passthru("p0", "m0"), 0);
+  ASSERT_EQ(delay("d0", "p0", 0, 0), 0);
+  ASSERT_EQ(error("d0"), 0);
+  ASSERT_EQ(split("EE_d0", 2), 0);
+  EXPECT_EQ(all_names(), "first m0 p0 d0 EE_d0 EE_d0p0 EE_d0p1 ");
+  EXPECT_EQ(leaf_names(), "first EE_d0p0 EE_d0p1 ");
+  dma_memory out(1024, 0x5c);
+  dma_memory in(1024);
+  {
+    device d("EE_d0p1");
+    outcome w;
+    EXPECT_TRUE(write(d, out, w, 3, 2).wait());
+  }
+  device base("m0", false);
+  outcome r;
+  EXPECT_TRUE(read(base, in, r, 4096 + 3, 2).wait());
+  EXPECT_TRUE(in.all(0x5c));
+  // What is left is removed from the top at the end.
+}
+
+// --- creation, deletion, and devices that come later ---
+
+TEST(vbdev_examine, a_device_waits_for_the_one_below) {
+  EXPECT_EQ(passthru("p0", "later0"), 0);
+  EXPECT_EQ(delay("d0", "later1", 0, 0), 0);
+  EXPECT_EQ(error("later2"), 0);
+  EXPECT_EQ(split("later3", 2), 0);
+  EXPECT_EQ(all_names(), "first ");
+  for (const char* name : {"later0", "later1", "later2", "later3"}) {
+    ASSERT_EQ(create_malloc(name), 0);
+  }
+  EXPECT_EQ(all_names(), "first later0 p0 later1 d0 later2 EE_later2 later3 later3p0 later3p1 ");
+  // Below goes, above goes with it; when it comes again, only passthru and delay do.
+  for (const char* name : {"later0", "later1", "later2", "later3"}) {
+    ASSERT_EQ(remove("malloc", name), 0);
+  }
+  EXPECT_EQ(all_names(), "first ");
+  for (const char* name : {"later0", "later1", "later2", "later3"}) {
+    ASSERT_EQ(create_malloc(name), 0);
+  }
+  EXPECT_EQ(all_names(), "first later0 p0 later1 d0 later2 later3 ");
+  // Once deleted, they stay away.
+  EXPECT_EQ(remove("passthru", "p0"), 0);
+  EXPECT_EQ(remove("delay", "d0"), 0);
+  EXPECT_EQ(remove("malloc", "later0"), 0);
+  EXPECT_EQ(remove("malloc", "later1"), 0);
+  ASSERT_EQ(create_malloc("later0"), 0);
+  ASSERT_EQ(create_malloc("later1"), 0);
+  EXPECT_EQ(all_names(), "first later2 later3 later0 later1 ");
+  for (const char* name : {"later0", "later1", "later2", "later3"}) {
+    ASSERT_EQ(remove("malloc", name), 0);
+  }
+}
+
+TEST(vbdev_examine, of_all_that_wait_one_gets_it) {
+  ASSERT_EQ(error("m0"), 0);
+  ASSERT_EQ(split("m0", 2), 0);
+  ASSERT_EQ(delay("d0", "m0", 0, 0), 0);
+  ASSERT_EQ(passthru("p0", "m0"), 0);
+  ASSERT_EQ(create_malloc("m0"), 0);
+  EXPECT_EQ(all_names(), "first m0 p0 ");
+  ASSERT_EQ(remove("passthru", "p0"), 0);
+  ASSERT_EQ(remove("malloc", "m0"), 0);
+  ASSERT_EQ(create_malloc("m0"), 0);
+  EXPECT_EQ(all_names(), "first m0 EE_m0 ");
+  ASSERT_EQ(remove("error", "EE_m0"), 0);
+  ASSERT_EQ(remove("malloc", "m0"), 0);
+  ASSERT_EQ(create_malloc("m0"), 0);
+  EXPECT_EQ(all_names(), "first m0 d0 ");  // split has forgotten it when it was too late
+
+  ASSERT_EQ(delay("d1", "m1", 0, 0), 0);
+  ASSERT_EQ(split("m1", 1), 0);
+  ASSERT_EQ(create_malloc("m1"), 0);
+  EXPECT_EQ(all_names(), "first m0 d0 m1 m1p0 ");
+}
+
+TEST(vbdev_create, names_are_taken_once) {
+  ASSERT_EQ(create_malloc("m0"), 0);
+  ASSERT_EQ(create_malloc("m1"), 0);
+  ASSERT_EQ(passthru("p0", "m0"), 0);
+  EXPECT_TRUE(
+      fails("bdev_passthru_create", R"({"name":"p0","base_bdev_name":"m1"})", -17, "File exists"));
+  EXPECT_NE(logged.find("passthru bdev p0 already exists"), std::string::npos) << logged;
+  EXPECT_TRUE(fails("bdev_delay_create", delay_params("m0", "m1", 0, 0), -17, "File exists"));
+  ASSERT_EQ(error("m1"), 0);
+  EXPECT_TRUE(fails("bdev_error_create", R"({"base_name":"m1"})", -17, "File exists"));
+  EXPECT_EQ(remove("passthru", "p0"), 0);
+  EXPECT_EQ(remove("error", "EE_m1"), 0);
+  EXPECT_EQ(open_code("m1", true), 0);
+  ASSERT_EQ(split("m1", 2), 0);
+  EXPECT_TRUE(fails("bdev_split_create", R"({"base_bdev":"m1","split_count":2})", -32602,
+                    "Failed to create 2 split bdevs from 'm1': File exists"));
+  EXPECT_EQ(unsplit("m1"), 0);
+  EXPECT_EQ(all_names(), "first m0 m1 ");
+}
+
+TEST(vbdev_create, parameters_are_checked) {
+  const std::string decode = "spdk_json_decode_object failed";
+  EXPECT_TRUE(fails("bdev_passthru_create", R"({"name":"p0"})", -32603, decode));
+  EXPECT_TRUE(fails("bdev_passthru_create", R"({"name":"p0","base_bdev_name":"first","x":1})",
+                    -32603, decode));
+  EXPECT_TRUE(
+      fails("bdev_delay_create", R"({"name":"d0","base_bdev_name":"first"})", -32603, decode));
+  EXPECT_TRUE(fails("bdev_delay_create",
+                    R"({"name":"d0","base_bdev_name":"first","avg_read_latency":2,)"
+                    R"("p99_read_latency":1,"avg_write_latency":0,"p99_write_latency":0})",
+                    -22, "Invalid argument"));
+  EXPECT_NE(logged.find("p99 latency is less than average latency"), std::string::npos) << logged;
+  EXPECT_TRUE(fails("bdev_error_create", R"({"name":"first"})", -32603, decode));
+  EXPECT_TRUE(fails("bdev_split_create", R"({"base_bdev":"first"})", -32602, "Invalid parameters"));
+  EXPECT_TRUE(fails("bdev_split_create", R"({"base_bdev":"first","split_count":0})", -32602,
+                    "Failed to create 0 split bdevs from 'first': Invalid argument"));
+  EXPECT_EQ(all_names(), "first ");
+}
+
+TEST(vbdev_delete, by_its_own_module_only) {
+  ASSERT_EQ(passthru("p0", "first"), 0);
+  EXPECT_TRUE(fails("bdev_delay_delete", R"({"name":"p0"})", -19, "No such device"));
+  EXPECT_TRUE(fails("bdev_error_delete", R"({"name":"first"})", -19, "No such device"));
+  EXPECT_TRUE(fails("bdev_passthru_delete", R"({"name":"nosuch"})", -19, "No such device"));
+  EXPECT_TRUE(
+      fails("bdev_split_delete", R"({"base_bdev":"first"})", -32602, "No such file or directory"));
+  EXPECT_EQ(remove("passthru", "p0"), 0);
+}
+
+TEST(vbdev_delete, waits_for_descriptors) {
+  ASSERT_EQ(passthru("p0", "first"), 0);
+  auto d = std::make_unique<device>("p0");
+  threads::poll_times(5);
+  struct removal {
+    int rc = 1;
+    static void callback(void* arg, int rc) { static_cast<removal*>(arg)->rc = rc; }
+  } r;
+  spdk_bdev_unregister(d->bdev(), removal::callback, &r);
+  ASSERT_TRUE(threads::poll_until([&] { return !d->events.empty(); }));
+  EXPECT_EQ(d->events[0].type, SPDK_BDEV_EVENT_REMOVE);
+  threads::poll_times(20);
+  EXPECT_EQ(r.rc, 1);
+  EXPECT_EQ(open_code("first", true), -EPERM);
+  d.reset();
+  ASSERT_TRUE(threads::poll_until([&] { return r.rc != 1; }));
+  EXPECT_EQ(r.rc, 0);
+  EXPECT_EQ(open_code("first", true), 0);
+}
+
+TEST(vbdev_removal, of_the_device_below_goes_up) {
+  for (const std::string kind : {"passthru", "delay", "error", "split"}) {
+    SCOPED_TRACE(kind);
+    ASSERT_EQ(create_malloc("m0"), 0);
+    std::string top = "t0";
+    if (kind == "passthru") {
+      ASSERT_EQ(passthru(top, "m0"), 0);
+    } else if (kind == "delay") {
+      ASSERT_EQ(delay(top, "m0", 0, 0), 0);
+    } else if (kind == "error") {
+      ASSERT_EQ(error("m0"), 0);
+      top = "EE_m0";
+    } else {
+      ASSERT_EQ(split("m0", 2), 0);
+      top = "m0p0";
+    }
+    auto d = std::make_unique<device>(top);
+    threads::poll_times(5);
+    bool gone = false;
+    spdk_bdev_unregister(
+        spdk_bdev_get_by_name("m0"), [](void* arg, int) { *static_cast<bool*>(arg) = true; },
+        &gone);
+    ASSERT_TRUE(threads::poll_until([&] { return !d->events.empty(); }));
+    EXPECT_EQ(d->events[0].type, SPDK_BDEV_EVENT_REMOVE);
+    EXPECT_TRUE(read_gives(*d, true));  // still works
+    threads::poll_times(20);
+    EXPECT_FALSE(gone);
+    EXPECT_EQ(open_code("m0", false), -ENODEV);
+    EXPECT_EQ(open_code(top.c_str(), false), -ENODEV);
+    d.reset();
+    EXPECT_TRUE(threads::poll_until([&] { return gone; }));
+    EXPECT_EQ(all_names(), "first ");
+    if (kind == "passthru" || kind == "delay") {  // forget it
+      ASSERT_EQ(create_malloc("m0"), 0);
+      ASSERT_EQ(remove(kind, top), 0);
+      ASSERT_EQ(remove("malloc", "m0"), 0);
+    }
+  }
+}
+
+TEST(vbdev_resize, of_the_device_below_is_not_followed) {
+  ASSERT_EQ(create_null("n0", 2048), 0);
+  ASSERT_EQ(passthru("p0", "n0"), 0);
+  logged.clear();
+  EXPECT_EQ(call("bdev_null_resize", R"({"name":"n0","new_size":2})"), 0);
+  threads::poll_times(5);
+  EXPECT_NE(logged.find("Unsupported bdev event: type 1"), std::string::npos) << logged;
+  EXPECT_EQ(spdk_bdev_get_num_blocks(spdk_bdev_get_by_name("n0")), 4096U);
+  EXPECT_EQ(spdk_bdev_get_num_blocks(spdk_bdev_get_by_name("p0")), 2048U);
+}
+
+// --- properties ---
+
+TEST(vbdev_info, follows_the_device_below) {
+  ASSERT_EQ(call("bdev_malloc_create", R"({"name":"m0","num_blocks":2048,"block_size":512,
+      "physical_block_size":4096,"optimal_io_boundary":64,
+      "uuid":"11111111-2222-3333-4444-555555555555"})"),
+            0);
+  const auto check = [](const char* name, const char* product, const char* module, const char* uuid,
+                        std::uint32_t boundary) {
+    SCOPED_TRACE(name);
+    spdk_bdev* bdev = spdk_bdev_get_by_name(name);
+    ASSERT_NE(bdev, nullptr);
+    EXPECT_STREQ(spdk_bdev_get_product_name(bdev), product);
+    EXPECT_STREQ(spdk_bdev_get_module_name(bdev), module);
+    EXPECT_EQ(uuid_of(name), uuid);
+    EXPECT_EQ(spdk_bdev_get_block_size(bdev), 512U);
+    EXPECT_EQ(spdk_bdev_get_physical_block_size(bdev), 512U);
+    EXPECT_EQ(spdk_bdev_get_optimal_io_boundary(bdev), boundary);
+    EXPECT_TRUE(spdk_bdev_has_write_cache(bdev));
+    EXPECT_EQ(spdk_bdev_get_buf_align(bdev), 1U);
+  };
+  ASSERT_EQ(passthru("p0", "m0"), 0);
+  check("p0", "passthru", "passthru", "93bb5d92-ae84-5565-b6db-dc77eeb5bd60", 64);
+  EXPECT_EQ(io_types("p0"), io_types("m0"));
+  ASSERT_EQ(remove("passthru", "p0"), 0);
+  ASSERT_EQ(delay("d0", "m0", 0, 0), 0);
+  check("d0", "delay", "delay", "c2258f63-c588-585e-b2ea-ca0ac77ee1fd", 64);
+  EXPECT_EQ(io_types("d0"), io_types("m0"));
+  ASSERT_EQ(remove("delay", "d0"), 0);
+  ASSERT_EQ(error("m0"), 0);
+  check("EE_m0", "Error Injection Disk", "error", "af1e7120-46be-515a-b5a5-d21f99871c51", 0);
+  EXPECT_EQ(io_types("EE_m0"), io_types("m0"));
+  EXPECT_EQ(spdk_bdev_get_num_blocks(spdk_bdev_get_by_name("EE_m0")), 2048U);
+  ASSERT_EQ(remove("error", "EE_m0"), 0);
+  ASSERT_EQ(split("m0", 2), 0);
+  check("m0p1", "Split Disk", "split", "a67b36a6-4712-59bf-85d9-aeaa47ae0824", 0);
+  EXPECT_EQ(io_types("m0p1"), io_types("m0"));
+  EXPECT_EQ(spdk_bdev_get_num_blocks(spdk_bdev_get_by_name("m0p1")), 1024U);
+  ASSERT_EQ(unsplit("m0"), 0);
+}
+
+TEST(vbdev_info, a_uuid_of_ones_own) {
+  const std::string own = "aaaaaaaa-2222-3333-4444-555555555555";
+  ASSERT_EQ(create_malloc("m0"), 0);
+  ASSERT_EQ(create_malloc("m1"), 0);
+  ASSERT_EQ(
+      call("bdev_passthru_create", R"({"name":"p0","base_bdev_name":"m0","uuid":")" + own + "\"}"),
+      0);
+  EXPECT_EQ(uuid_of("p0"), own);
+  ASSERT_EQ(remove("passthru", "p0"), 0);
+  // The module error takes one and does not use it.
+  ASSERT_EQ(call("bdev_error_create", R"({"base_name":"m1","uuid":")" + own + "\"}"), 0);
+  EXPECT_NE(uuid_of("EE_m1"), own);
+}
+
+// --- I/O passed on ---
+
+TEST(vbdev_io, every_kind_of_io_reaches_the_device_below) {
+  ASSERT_EQ(create_malloc("m0"), 0);
+  const auto check = [](const char* name) {
+    SCOPED_TRACE(name);
+    device d(name);
+    dma_memory out(2048, 0x77);
+    dma_memory in(2048);
+    outcome w;
+    ASSERT_EQ(spdk_bdev_write(d.desc, d.ch, out.data, 0, 2048, outcome::callback, &w), 0);
+    EXPECT_FALSE(w.done);
+    EXPECT_TRUE(w.wait());
+    outcome z;
+    ASSERT_EQ(spdk_bdev_write_zeroes_blocks(d.desc, d.ch, 1, 1, outcome::callback, &z), 0);
+    EXPECT_TRUE(z.wait());
+    outcome u;
+    ASSERT_EQ(spdk_bdev_unmap_blocks(d.desc, d.ch, 2, 1, outcome::callback, &u), 0);
+    EXPECT_TRUE(u.wait());
+    outcome f;
+    ASSERT_EQ(spdk_bdev_flush_blocks(d.desc, d.ch, 0, 4, outcome::callback, &f), 0);
+    EXPECT_TRUE(f.wait());
+    outcome reset;
+    ASSERT_EQ(spdk_bdev_reset(d.desc, d.ch, outcome::callback, &reset), 0);
+    EXPECT_TRUE(reset.wait());
+    outcome r;
+    iovec iov[2] = {{in.data, 100}, {in.data + 100, 1948}};
+    ASSERT_EQ(spdk_bdev_readv(d.desc, d.ch, iov, 2, 0, 2048, outcome::callback, &r), 0);
+    EXPECT_TRUE(r.wait());
+    EXPECT_TRUE(in.all(0x77, 0, 512));
+    EXPECT_TRUE(in.all(0, 512, 1536));
+    EXPECT_TRUE(in.all(0x77, 1536));
+    outcome n;  // without a buffer
+    ASSERT_EQ(spdk_bdev_read(d.desc, d.ch, nullptr, 0, 512, outcome::callback, &n), 0);
+    EXPECT_TRUE(n.wait());
+    EXPECT_EQ(spdk_bdev_read_blocks(d.desc, d.ch, in.data, spdk_bdev_get_num_blocks(d.bdev()), 1,
+                                    outcome::callback, &n),
+              -EINVAL);
+  };
+  ASSERT_EQ(passthru("p0", "m0"), 0);
+  check("p0");
+  ASSERT_EQ(remove("passthru", "p0"), 0);
+  ASSERT_EQ(delay("d0", "m0", 1, 1), 0);
+  check("d0");
+  ASSERT_EQ(remove("delay", "d0"), 0);
+  ASSERT_EQ(error("m0"), 0);
+  check("EE_m0");
+  ASSERT_EQ(remove("error", "EE_m0"), 0);
+  ASSERT_EQ(split("m0", 2), 0);
+  check("m0p1");
+  ASSERT_EQ(unsplit("m0"), 0);
+}
+
+TEST(vbdev_io, what_the_device_below_lacks) {
+  ASSERT_EQ(create_null("n0"), 0);
+  ASSERT_EQ(passthru("p0", "n0"), 0);
+  device d("p0");
+  outcome o;
+  EXPECT_EQ(spdk_bdev_flush_blocks(d.desc, d.ch, 0, 1, outcome::callback, &o), -ENOTSUP);
+  ASSERT_EQ(spdk_bdev_unmap_blocks(d.desc, d.ch, 0, 1, outcome::callback, &o), 0);
+  EXPECT_FALSE(o.done);
+  EXPECT_FALSE(o.wait());
+  EXPECT_EQ(o.sc, internal_error);
+}
+
+TEST(vbdev_io, a_channel_on_each_thread) {
+  ASSERT_EQ(delay("d0", "first", 1, 1), 0);
+  device d("d0");
+  spdk_set_thread(threads::other);
+  spdk_io_channel* there = spdk_bdev_get_io_channel(d.desc);
+  struct where {
+    spdk_thread* thread = nullptr;
+    static void callback(spdk_bdev_io* io, bool success, void* arg) {
+      EXPECT_TRUE(success);
+      EXPECT_EQ(spdk_bdev_io_get_thread(io), spdk_get_thread());
+      static_cast<where*>(arg)->thread = spdk_get_thread();
+      spdk_bdev_free_io(io);
+    }
+  } w;
+  dma_memory m(512);
+  ASSERT_EQ(spdk_bdev_read(d.desc, there, m.data, 0, 512, where::callback, &w), 0);
+  spdk_set_thread(threads::app);
+  EXPECT_TRUE(threads::poll_until([&] { return w.thread != nullptr; }));
+  EXPECT_EQ(w.thread, threads::other);
+  spdk_set_thread(threads::other);
+  spdk_put_io_channel(there);
+  spdk_set_thread(threads::app);
+  threads::poll_times(3);
+}
+
+TEST(vbdev_io, with_more_io_than_objects) {
+  // Each I/O takes one object for every device that it passes.
+  ASSERT_EQ(create_null("n0"), 0);
+  ASSERT_EQ(passthru("p0", "n0"), 0);
+  ASSERT_EQ(split("p0", 1), 0);
+  device d("p0p0");
+  dma_memory m(512);
+  std::deque<outcome> outcomes;
+  while (spdk_bdev_read(d.desc, d.ch, m.data, 0, 512, outcome::callback,
+                        &outcomes.emplace_back()) == 0) {
+  }
+  outcomes.pop_back();
+  EXPECT_GT(outcomes.size(), environment::pool_size / 3);
+  for (outcome& o : outcomes) {
+    EXPECT_TRUE(o.wait());
+  }
+}
+
+// --- abort and reset ---
+
+TEST(vbdev_abort, passthru_asks_the_device_below) {
+  ASSERT_EQ(create_null("n0"), 0);
+  ASSERT_EQ(passthru("p0", "n0"), 0);
+  device d("p0");
+  dma_memory m(512);
+  outcome target;
+  outcome abort;
+  read(d, m, target);
+  ASSERT_EQ(spdk_bdev_abort(d.desc, d.ch, &target, outcome::callback, &abort), 0);
+  EXPECT_TRUE(target.done);
+  EXPECT_FALSE(target.success);
+  EXPECT_EQ(target.sc, aborted);
+  EXPECT_FALSE(abort.done);
+  EXPECT_TRUE(abort.wait());
+}
+
+TEST(vbdev_abort, delay_lets_go_of_what_it_holds) {
+  ASSERT_EQ(delay("d0", "first", long_us, long_us), 0);
+  device d("d0");
+  dma_memory m(512);
+  outcome target;
+  outcome abort;
+  read(d, m, target);
+  threads::poll_times(100);
+  EXPECT_FALSE(target.done);
+  ASSERT_EQ(spdk_bdev_abort(d.desc, d.ch, &target, outcome::callback, &abort), 0);
+  EXPECT_TRUE(target.done);  // inside the call
+  EXPECT_FALSE(target.success);
+  EXPECT_EQ(target.sct, 0);
+  EXPECT_EQ(target.sc, aborted);
+  EXPECT_FALSE(abort.done);
+  EXPECT_TRUE(abort.wait());
+  EXPECT_EQ(abort.cdw0, 0U);
+}
+
+TEST(vbdev_abort, error_does_not_abort_what_is_pending_but_a_reset_does) {
+  ASSERT_EQ(create_null("n0"), 0);
+  ASSERT_EQ(error("n0"), 0);
+  device d("EE_n0");
+  dma_memory m(512);
+  // (An abort of what has gone to the device below never completes on SPDK v26.05.)
+  ASSERT_EQ(inject("EE_n0", "read", "pending"), 0);
+  outcome target;
+  outcome abort;
+  read(d, m, target);
+  ASSERT_EQ(spdk_bdev_abort(d.desc, d.ch, &target, outcome::callback, &abort), 0);
+  EXPECT_FALSE(target.done);
+  EXPECT_FALSE(abort.done);
+  EXPECT_FALSE(abort.wait());
+  EXPECT_EQ(abort.cdw0, 1U);
+  threads::poll_times(20);
+  EXPECT_FALSE(target.done);
+  outcome reset;
+  ASSERT_EQ(spdk_bdev_reset(d.desc, d.ch, outcome::callback, &reset), 0);
+  EXPECT_TRUE(reset.wait());
+  EXPECT_TRUE(target.done);
+  EXPECT_EQ(target.sc, aborted);
+}
+
+TEST(vbdev_reset, aborts_what_delay_holds_on_every_channel) {
+  ASSERT_EQ(delay("d0", "first", long_us, long_us), 0);
+  device d("d0");
+  spdk_set_thread(threads::other);
+  spdk_io_channel* there = spdk_bdev_get_io_channel(d.desc);
+  dma_memory m(512);
+  outcome other;
+  ASSERT_EQ(spdk_bdev_read(d.desc, there, m.data, 0, 512, outcome::callback, &other), 0);
+  spdk_set_thread(threads::app);
+  outcome r;
+  outcome w;
+  read(d, m, r);
+  write(d, m, w);
+  threads::poll_times(100);
+  EXPECT_FALSE(r.done || w.done || other.done);
+  outcome reset;
+  ASSERT_EQ(spdk_bdev_reset(d.desc, d.ch, outcome::callback, &reset), 0);
+  EXPECT_FALSE(reset.done || r.done);
+  EXPECT_TRUE(reset.wait());
+  for (outcome* o : {&r, &w, &other}) {
+    EXPECT_TRUE(o->done);
+    EXPECT_FALSE(o->success);
+    EXPECT_EQ(o->sc, aborted);
+  }
+  spdk_set_thread(threads::other);
+  spdk_put_io_channel(there);
+  spdk_set_thread(threads::app);
+  threads::poll_times(3);
+}
+
+// --- delay ---
+
+TEST(vbdev_delay, reads_and_writes_wait_and_nothing_else_does) {
+  ASSERT_EQ(delay("d0", "first", long_us, 1), 0);
+  device d("d0");
+  dma_memory m(512, 0x21);
+  dma_memory late(512);
+  outcome r;
+  outcome w;
+  outcome z;
+  outcome u;
+  outcome f;
+  read(d, late, r);
+  EXPECT_TRUE(write(d, m, w).wait());
+  ASSERT_EQ(spdk_bdev_write_zeroes_blocks(d.desc, d.ch, 1, 1, outcome::callback, &z), 0);
+  ASSERT_EQ(spdk_bdev_unmap_blocks(d.desc, d.ch, 2, 1, outcome::callback, &u), 0);
+  ASSERT_EQ(spdk_bdev_flush_blocks(d.desc, d.ch, 0, 1, outcome::callback, &f), 0);
+  EXPECT_TRUE(z.wait() && u.wait() && f.wait());
+  threads::poll_times(100);
+  EXPECT_FALSE(r.done);
+  // The device below has done it long ago.
+  device base("first", false);
+  dma_memory in(512);
+  outcome b;
+  EXPECT_TRUE(read(base, in, b).wait());
+  EXPECT_TRUE(in.all(0x21));
+  outcome reset;
+  ASSERT_EQ(spdk_bdev_reset(d.desc, d.ch, outcome::callback, &reset), 0);
+  EXPECT_TRUE(reset.wait());
+}
+
+TEST(vbdev_delay, a_new_latency_is_for_new_io_and_it_waits_its_turn) {
+  ASSERT_EQ(delay("d0", "first", long_us, long_us), 0);
+  device d("d0");
+  dma_memory m(512);
+  outcome before;
+  read(d, m, before);
+  threads::poll_times(20);
+  EXPECT_EQ(set_delay("d0", "avg_read", 0), 0);
+  EXPECT_EQ(set_delay("d0", "p99_read", 0), 0);
+  outcome after[3];
+  for (outcome& o : after) {
+    read(d, m, o);
+  }
+  threads::poll_times(200);
+  EXPECT_FALSE(before.done);
+  // Behind the earlier one, unless it was drawn for the queue of the hundredth.
+  EXPECT_FALSE(after[0].done && after[1].done && after[2].done);
+  outcome abort;
+  ASSERT_EQ(spdk_bdev_abort(d.desc, d.ch, &before, outcome::callback, &abort), 0);
+  EXPECT_TRUE(abort.wait());
+  for (outcome& o : after) {
+    EXPECT_TRUE(o.wait());
+  }
+  EXPECT_TRUE(fails("bdev_delay_update_latency",
+                    R"({"delay_bdev_name":"first","latency_type":"avg_read","latency_us":1})",
+                    -32602, "The requested bdev does not exist."));
+  EXPECT_TRUE(fails("bdev_delay_update_latency",
+                    R"({"delay_bdev_name":"d0","latency_type":"some","latency_us":1})", -32603,
+                    "spdk_json_decode_object failed"));
+  EXPECT_TRUE(fails("bdev_delay_update_latency",
+                    R"({"delay_bdev_name":"d0","latency_type":"avg_read"})", -32603,
+                    "spdk_json_decode_object failed"));
+}
+
+TEST(vbdev_delay, one_of_a_hundred_takes_the_other_time) {
+  ASSERT_EQ(call("bdev_delay_create",
+                 R"({"name":"d0","base_bdev_name":"first","avg_read_latency":0,)"
+                 R"("p99_read_latency":)" +
+                     std::to_string(long_us) + R"(,"avg_write_latency":0,"p99_write_latency":0})"),
+            0);
+  device d("d0");
+  dma_memory m(512);
+  std::deque<outcome> outcomes;
+  const auto waiting = [&] {
+    return std::count_if(outcomes.begin(), outcomes.end(),
+                         [](const outcome& o) { return !o.done; });
+  };
+  int rounds = 0;
+  for (; rounds < 100'000 && waiting() < 3; ++rounds) {
+    read(d, m, outcomes.emplace_back());
+    threads::poll_times(5);
+    while (!outcomes.empty() && outcomes.front().done) {
+      EXPECT_TRUE(outcomes.front().success);
+      outcomes.pop_front();
+    }
+  }
+  EXPECT_GT(rounds, 10);
+  EXPECT_EQ(waiting(), 3);
+  outcome reset;
+  ASSERT_EQ(spdk_bdev_reset(d.desc, d.ch, outcome::callback, &reset), 0);
+  EXPECT_TRUE(reset.wait());
+  EXPECT_EQ(waiting(), 0);
+}
+
+TEST(vbdev_delay, completes_with_what_the_device_below_said) {
+  ASSERT_EQ(create_malloc("m0"), 0);
+  ASSERT_EQ(error("m0"), 0);
+  ASSERT_EQ(delay("d0", "EE_m0", 1, 1), 0);
+  ASSERT_EQ(inject("EE_m0", "read", "nvme_failure", R"(,"nvme_sct":2,"nvme_sc":129)"), 0);
+  device d("d0");
+  EXPECT_TRUE(read_gives(d, false, 2, 129));
+  EXPECT_TRUE(read_gives(d, true));
+}
+
+// --- error ---
+
+class vbdev_error : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_EQ(create_malloc("m0"), 0);
+    ASSERT_EQ(error("m0"), 0);
+    d.emplace("EE_m0");
+  }
+
+  std::optional<device> d;
+  dma_memory m{1024, 0};
+};
+
+TEST_F(vbdev_error, fails_as_often_as_it_was_told) {
+  ASSERT_EQ(inject("EE_m0", "read", "failure", R"(,"num":2)"), 0);
+  EXPECT_TRUE(read_gives(*d, false, 0, internal_error));
+  outcome w;
+  EXPECT_TRUE(write(*d, m, w).wait());
+  EXPECT_TRUE(read_gives(*d, false, 0, internal_error));
+  EXPECT_TRUE(read_gives(*d, true));
+  ASSERT_EQ(inject("EE_m0", "read", "failure"), 0);  // once, if not told
+  EXPECT_TRUE(read_gives(*d, false, 0, internal_error));
+  EXPECT_TRUE(read_gives(*d, true));
+}
+
+TEST_F(vbdev_error, each_type_of_io_has_its_own) {
+  for (const char* on : {"read", "write", "unmap", "flush", "all"}) {
+    SCOPED_TRACE(on);
+    ASSERT_EQ(inject("EE_m0", on, "failure", R"(,"num":1)"), 0);
+    const std::string which = on;
+    outcome o[6];
+    read(*d, m, o[0]);
+    write(*d, m, o[1]);
+    ASSERT_EQ(spdk_bdev_unmap_blocks(d->desc, d->ch, 0, 1, outcome::callback, &o[2]), 0);
+    ASSERT_EQ(spdk_bdev_flush_blocks(d->desc, d->ch, 0, 1, outcome::callback, &o[3]), 0);
+    ASSERT_EQ(spdk_bdev_write_zeroes_blocks(d->desc, d->ch, 0, 1, outcome::callback, &o[4]), 0);
+    for (int i = 0; i < 5; ++i) {
+      o[i].wait();
+    }
+    EXPECT_EQ(o[0].success, which != "read" && which != "all");
+    EXPECT_EQ(o[1].success, which != "write" && which != "all");
+    EXPECT_EQ(o[2].success, which != "unmap" && which != "all");
+    EXPECT_EQ(o[3].success, which != "flush" && which != "all");
+    EXPECT_TRUE(o[4].success);  // write_zeroes never fails
+    ASSERT_EQ(spdk_bdev_reset(d->desc, d->ch, outcome::callback, &o[5]), 0);
+    EXPECT_TRUE(o[5].wait());
+  }
+  ASSERT_EQ(inject("EE_m0", "all", "failure", R"(,"num":100)"), 0);
+  ASSERT_EQ(inject("EE_m0", "clear", "failure"), 0);
+  EXPECT_TRUE(read_gives(*d, true));
+}
+
+TEST_F(vbdev_error, a_status_of_nvme) {
+  ASSERT_EQ(inject("EE_m0", "read", "nvme_failure", R"(,"nvme_sct":2,"nvme_sc":129)"), 0);
+  EXPECT_TRUE(read_gives(*d, false, 2, 129));
+  ASSERT_EQ(inject("EE_m0", "read", "nvme_failure", R"(,"nvme_sc":7)"), 0);
+  EXPECT_TRUE(read_gives(*d, false, 0, aborted));
+  EXPECT_TRUE(read_gives(*d, true));
+  const std::string text = "nvme_sct or nvme_sc should be specified for NVMe error injection";
+  EXPECT_TRUE(fails("bdev_error_inject_error",
+                    R"({"name":"EE_m0","io_type":"read","error_type":"nvme_failure"})", -22, text));
+  EXPECT_TRUE(fails("bdev_error_inject_error",
+                    R"({"name":"EE_m0","io_type":"read","error_type":"failure","nvme_sc":1})", -22,
+                    text));
+}
+
+TEST_F(vbdev_error, no_resources_is_tried_again_by_the_layer) {
+  ASSERT_EQ(inject("EE_m0", "read", "nomem", R"(,"num":2)"), 0);
+  outcome first;
+  outcome second;
+  read(*d, m, first);
+  read(*d, m, second);
+  threads::poll_times(3);
+  EXPECT_FALSE(first.done || second.done);
+  EXPECT_TRUE(first.wait());
+  EXPECT_TRUE(second.wait());
+  EXPECT_LT(first.order, second.order);
+}
+
+TEST_F(vbdev_error, no_resources_ends_with_a_reset_or_an_abort) {
+  ASSERT_EQ(inject("EE_m0", "read", "nomem", R"(,"num":1000000)"), 0);
+  outcome first;
+  outcome second;
+  read(*d, m, first);
+  read(*d, m, second);
+  threads::poll_times(3);
+  outcome abort;
+  ASSERT_EQ(spdk_bdev_abort(d->desc, d->ch, &first, outcome::callback, &abort), 0);
+  EXPECT_TRUE(abort.wait());
+  EXPECT_TRUE(first.done);
+  EXPECT_EQ(first.sc, aborted);
+  EXPECT_FALSE(second.done);
+  outcome reset;
+  ASSERT_EQ(spdk_bdev_reset(d->desc, d->ch, outcome::callback, &reset), 0);
+  EXPECT_TRUE(reset.wait());
+  EXPECT_TRUE(second.done);
+  EXPECT_EQ(second.sc, aborted);
+  ASSERT_EQ(inject("EE_m0", "clear", "failure"), 0);
+  EXPECT_TRUE(read_gives(*d, true));
+}
+
+TEST_F(vbdev_error, pending_stays_away_until_it_is_resumed) {
+  ASSERT_EQ(inject("EE_m0", "write", "pending", R"(,"num":2)"), 0);
+  outcome o[3];
+  std::memset(m.data, 0x31, m.size);
+  write(*d, m, o[0]);
+  threads::poll_times(100);
+  EXPECT_FALSE(o[0].done);
+  EXPECT_TRUE(read_gives(*d, true));
+  uint32_t states = 0;
+  if (spdk_rpc_get_method_state_mask("bdev_error_resume_pending", &states) == 0) {
+    EXPECT_EQ(call("bdev_error_resume_pending", R"({"name":"EE_m0"})"), 0);
+    EXPECT_TRUE(o[0].wait());
+    write(*d, m, o[1]);  // the second one is no longer due
+    EXPECT_TRUE(o[1].wait());
+    EXPECT_TRUE(fails("bdev_error_resume_pending", R"({"name":"m0"})", -19, "No such device"));
+  }
+  outcome reset;
+  ASSERT_EQ(spdk_bdev_reset(d->desc, d->ch, outcome::callback, &reset), 0);
+  EXPECT_TRUE(reset.wait());
+}
+
+TEST_F(vbdev_error, corrupts_one_byte) {
+  std::memset(m.data, 0x10, m.size);
+  outcome w;
+  EXPECT_TRUE(write(*d, m, w, 0, 2).wait());
+  ASSERT_EQ(inject("EE_m0", "read", "corrupt_data", R"(,"corrupt_offset":700,"corrupt_value":3)"),
+            0);
+  outcome r;
+  iovec iov[2] = {{m.data, 600}, {m.data + 600, 424}};
+  ASSERT_EQ(spdk_bdev_readv_blocks(d->desc, d->ch, iov, 2, 0, 2, outcome::callback, &r), 0);
+  EXPECT_TRUE(r.wait());
+  EXPECT_EQ(m.data[700], 0x13);
+  EXPECT_TRUE(m.all(0x10, 0, 700) && m.all(0x10, 701));
+  // A write has it in the caller's buffer, and so on the device.
+  std::memset(m.data, 0x20, m.size);
+  ASSERT_EQ(inject("EE_m0", "write", "corrupt_data", R"(,"corrupt_offset":1,"corrupt_value":255)"),
+            0);
+  outcome x;
+  EXPECT_TRUE(write(*d, m, x, 0, 2).wait());
+  EXPECT_EQ(m.data[1], 0xdf);
+  std::memset(m.data, 0, m.size);
+  outcome y;
+  EXPECT_TRUE(read(*d, m, y, 0, 2).wait());
+  EXPECT_EQ(m.data[1], 0xdf);
+  EXPECT_TRUE(m.all(0x20, 2));
+  EXPECT_TRUE(fails("bdev_error_inject_error",
+                    R"({"name":"EE_m0","io_type":"read","error_type":"corrupt_data"})", -22,
+                    "Invalid argument"));
+}
+
+TEST_F(vbdev_error, from_a_queue_depth_on) {
+  ASSERT_EQ(inject("EE_m0", "read", "failure", R"(,"num":100,"queue_depth":2)"), 0);
+  EXPECT_TRUE(read_gives(*d, true));
+  outcome o[4];
+  for (outcome& each : o) {
+    read(*d, m, each);
+  }
+  for (outcome& each : o) {
+    each.wait();
+  }
+  EXPECT_TRUE(o[0].success && o[1].success);
+  EXPECT_FALSE(o[2].success || o[3].success);
+}
+
+TEST_F(vbdev_error, injection_is_checked) {
+  const std::string decode = "spdk_json_decode_object failed";
+  const auto with = [](const std::string& rest) { return R"({"name":"EE_m0",)" + rest + "}"; };
+  const std::string method = "bdev_error_inject_error";
+  EXPECT_TRUE(fails(method, with(R"("io_type":"zcopy","error_type":"failure")"), -32603, decode));
+  EXPECT_NE(logged.find("'zcopy'"), std::string::npos) << logged;
+  EXPECT_TRUE(fails(method, with(R"("io_type":"read","error_type":"some")"), -32603, decode));
+  EXPECT_TRUE(fails(method, with(R"("io_type":"read")"), -32603, decode));
+  EXPECT_TRUE(fails(method,
+                    with(R"("io_type":"read","error_type":"corrupt_data","corrupt_value":256)"),
+                    -32603, decode));
+  EXPECT_TRUE(fails(method, R"({"name":"m0","io_type":"read","error_type":"failure"})", -19,
+                    "No such device"));
+  EXPECT_NE(logged.find("Could not find ErrorInjection bdev m0"), std::string::npos) << logged;
+  EXPECT_TRUE(fails(method, R"({"name":"nosuch","io_type":"read","error_type":"failure"})", -19,
+                    "No such device"));
+}
+
+TEST_F(vbdev_error, out_of_objects_is_a_failure_there) {
+  // Unlike the other modules, this one does not wait. Each of its I/Os takes two objects, and
+  // one is taken already, so the last I/O finds only one.
+  device other("m0", false);
+  outcome one;
+  read(other, m, one);
+  std::deque<outcome> outcomes;
+  while (spdk_bdev_read(d->desc, d->ch, m.data, 0, 512, outcome::callback,
+                        &outcomes.emplace_back()) == 0) {
+  }
+  outcomes.pop_back();
+  int failed = 0;
+  for (outcome& o : outcomes) {
+    o.wait();
+    failed += o.success ? 0 : 1;
+  }
+  EXPECT_TRUE(one.wait());
+  EXPECT_EQ(failed, 1);
+  EXPECT_TRUE(read_gives(*d, true));
+}
+
+// --- split ---
+
+TEST(vbdev_split, parts_of_equal_size) {
+  ASSERT_EQ(create_malloc("m0", 1000), 0);
+  ASSERT_EQ(split("m0", 3), 0);
+  EXPECT_EQ(all_names(), "first m0 m0p0 m0p1 m0p2 ");
+  EXPECT_EQ(spdk_bdev_get_num_blocks(spdk_bdev_get_by_name("m0p2")), 333U);
+  EXPECT_EQ(open_code("m0", true), -EPERM);
+  dma_memory m(512, 0x61);
+  {
+    device d("m0p2");
+    outcome w;
+    EXPECT_TRUE(write(d, m, w, 332).wait());
+    EXPECT_EQ(spdk_bdev_write_blocks(d.desc, d.ch, m.data, 333, 1, outcome::callback, &w), -EINVAL);
+  }
+  device base("m0", false);
+  dma_memory in(512);
+  outcome r;
+  EXPECT_TRUE(read(base, in, r, 998).wait());
+  EXPECT_TRUE(in.all(0x61));
+  // Each part by itself; the claim ends with the last.
+  for (const char* name : {"m0p1", "m0p0", "m0p2"}) {
+    EXPECT_EQ(open_code("m0", true), -EPERM);
+    bool gone = false;
+    spdk_bdev_unregister(
+        spdk_bdev_get_by_name(name), [](void* arg, int) { *static_cast<bool*>(arg) = true; },
+        &gone);
+    EXPECT_TRUE(threads::poll_until([&] { return gone; }));
+  }
+  EXPECT_EQ(all_names(), "first m0 ");
+  EXPECT_EQ(open_code("m0", true), 0);
+  ASSERT_EQ(split("m0", 2), 0);
+  EXPECT_EQ(unsplit("m0"), 0);
+  EXPECT_EQ(all_names(), "first m0 ");
+}
+
+TEST(vbdev_split, of_a_size_asked_for) {
+  ASSERT_EQ(create_null("n0", 10 * 2048), 0);  // 10 MiB
+  ASSERT_EQ(split("n0", 2, R"(,"split_size_mb":3)"), 0);
+  EXPECT_EQ(spdk_bdev_get_num_blocks(spdk_bdev_get_by_name("n0p1")), 3U * 2048);
+  EXPECT_EQ(unsplit("n0"), 0);
+  logged.clear();
+  ASSERT_EQ(split("n0", 5, R"(,"split_size_mb":3)"), 0);  // so many do not fit
+  EXPECT_NE(logged.find("clamping"), std::string::npos) << logged;
+  EXPECT_EQ(all_names(), "first n0 n0p0 n0p1 n0p2 ");
+  EXPECT_EQ(unsplit("n0"), 0);
+}
+
+TEST(vbdev_split, deletion_before_the_device_came) {
+  ASSERT_EQ(split("m0", 2), 0);
+  EXPECT_EQ(unsplit("m0"), 0);
+  ASSERT_EQ(create_malloc("m0"), 0);
+  EXPECT_EQ(all_names(), "first m0 ");
+}
+
+}  // namespace
+}  // namespace bdev_test
