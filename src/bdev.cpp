@@ -3,6 +3,7 @@
 #include <spdk_io/bdev.hpp>
 
 #include "concat.hpp"
+#include "io_kinds.hpp"
 #include "subsystem_state.hpp"
 #include "thread_state.hpp"
 
@@ -10,31 +11,9 @@
 #include <spdk/uuid.h>
 
 #include <algorithm>
-#include <iterator>
 
 namespace spdk_io::inline SPDK_IO_ABI {
 namespace {
-
-struct kind_entry {
-  io_kind ours;
-  spdk_bdev_io_type native;
-};
-
-constexpr kind_entry kinds[] = {
-    {io_kind::read, SPDK_BDEV_IO_TYPE_READ},
-    {io_kind::write, SPDK_BDEV_IO_TYPE_WRITE},
-    {io_kind::flush, SPDK_BDEV_IO_TYPE_FLUSH},
-    {io_kind::unmap, SPDK_BDEV_IO_TYPE_UNMAP},
-    {io_kind::write_zeroes, SPDK_BDEV_IO_TYPE_WRITE_ZEROES},
-    {io_kind::reset, SPDK_BDEV_IO_TYPE_RESET},
-    {io_kind::compare, SPDK_BDEV_IO_TYPE_COMPARE},
-    {io_kind::compare_and_write, SPDK_BDEV_IO_TYPE_COMPARE_AND_WRITE},
-    {io_kind::copy, SPDK_BDEV_IO_TYPE_COPY},
-    {io_kind::abort, SPDK_BDEV_IO_TYPE_ABORT},
-    {io_kind::zcopy, SPDK_BDEV_IO_TYPE_ZCOPY},
-    {io_kind::nvme_admin, SPDK_BDEV_IO_TYPE_NVME_ADMIN},
-    {io_kind::nvme_io, SPDK_BDEV_IO_TYPE_NVME_IO},
-};
 
 std::string uuid_text(const spdk_bdev* native) {
   const spdk_uuid* uuid = spdk_bdev_get_uuid(native);
@@ -97,8 +76,7 @@ std::size_t bdev::alignment() const noexcept { return spdk_bdev_get_buf_align(na
 bool bdev::write_cache() const noexcept { return spdk_bdev_has_write_cache(native_); }
 
 bool bdev::supports(io_kind kind) const noexcept {
-  auto found = std::ranges::find(kinds, kind, &kind_entry::ours);
-  return found != std::end(kinds) && spdk_bdev_io_type_supported(native_, found->native);
+  return spdk_bdev_io_type_supported(native_, detail::native_type(kind));
 }
 
 bdev_info bdev::info() const {
@@ -118,7 +96,7 @@ bdev_info bdev::info() const {
   out.metadata_interleaved = spdk_bdev_is_md_interleaved(native_);
   out.write_cache = write_cache();
   out.zoned = spdk_bdev_is_zoned(native_);
-  for (const auto& kind : kinds) {
+  for (const auto& kind : detail::io_kinds) {
     if (spdk_bdev_io_type_supported(native_, kind.native)) out.supported.push_back(kind.ours);
   }
   return out;

@@ -75,7 +75,7 @@ result<bdev_desc> bdev_desc::from_native(spdk_bdev_desc* native, ownership how, 
     return std::unexpected(error(code, operation_kind::open_bdev,
                                  detail::concat("descriptor from SPDK's C API: ", why)));
   };
-  detail::thread_state* here = detail::current_thread;
+  detail::thread_state* here = detail::acting_thread();
   if (!native) return refuse(std::errc::invalid_argument, "it is null");
   if (!here) {
     return refuse(std::errc::operation_not_permitted,

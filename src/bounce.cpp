@@ -20,7 +20,7 @@ namespace {
 result<std::size_t> piece_size(const io_channel& channel, operation_kind what, std::size_t size,
                                std::uint64_t offset, std::size_t room) {
   const detail::channel_state* state = detail::handle_access::state_of(channel);
-  detail::thread_state* here = detail::current_thread;
+  detail::thread_state* here = detail::acting_thread();
   if (!state || !here || state->accepts.load(std::memory_order_relaxed) != here || size == 0) {
     return 0;
   }

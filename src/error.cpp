@@ -108,6 +108,9 @@ std::string_view operation_text(operation_kind kind) {
     case operation_kind::sleep: return "sleep";
     case operation_kind::allocate: return "allocation";
     case operation_kind::register_memory: return "registration of memory";
+    case operation_kind::statistics: return "statistics";
+    case operation_kind::histogram: return "latency histogram";
+    case operation_kind::qos: return "QoS limits";
     case operation_kind::poller: return "poller";
     case operation_kind::run: return "run";
   }
@@ -288,6 +291,15 @@ std::string error::message() const {
       return out + "the metadata buffer is smaller than the blocks' metadata";
     case fault::zcopy_ended:
       return out + "it has ended (committed, released, moved from, or its thread has ended)";
+    case fault::change_under_way:
+      return out + "another change is under way (try again when it is done)";
+    case fault::no_histogram: return out + "none is being taken (call enable_histogram() first)";
+    case fault::bad_histogram_options:
+      return out +
+             "min must be from 0 and below max, and granularity from 1 to 14 (2^granularity "
+             "buckets for each power of two)";
+    case fault::limit_too_large:
+      return out + "a limit is too large to be rounded up (0 means none)";
   }
   if (status_ != nvme_status{}) return out + status_message(status_, code_);
   return out + std::strerror(code_);

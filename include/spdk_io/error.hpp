@@ -44,6 +44,9 @@ enum class operation_kind : std::uint8_t {
   sleep,
   allocate,
   register_memory,
+  statistics,
+  histogram,
+  qos,
   poller,
   run,
 };
@@ -66,6 +69,10 @@ enum class fault : std::uint8_t {
   thread_exiting,
   device_closed,
   opened_by_library,
+  change_under_way,
+  no_histogram,
+  bad_histogram_options,
+  limit_too_large,
   unsupported,
   miscompare,         // what the device holds differs from what it was compared with
   source_past_end,    // of a copy

@@ -13,6 +13,7 @@
 #include <spdk_io/env.hpp>
 #include <spdk_io/error.hpp>
 #include <spdk_io/executor.hpp>
+#include <spdk_io/histogram.hpp>
 #include <spdk_io/idle.hpp>
 #include <spdk_io/io_channel.hpp>
 #include <spdk_io/io_operation.hpp>
@@ -22,12 +23,14 @@
 #include <spdk_io/poller.hpp>
 #include <spdk_io/poller_coroutine.hpp>
 #include <spdk_io/poller_task.hpp>
+#include <spdk_io/qos.hpp>
 #include <spdk_io/registered_memory.hpp>
 #include <spdk_io/run_loop.hpp>
 #include <spdk_io/run_until.hpp>
 #include <spdk_io/sleep_for.hpp>
 #include <spdk_io/spawned_thread.hpp>
 #include <spdk_io/start.hpp>
+#include <spdk_io/statistics.hpp>
 #include <spdk_io/subsystems.hpp>
 #include <spdk_io/task.hpp>
 #include <spdk_io/task_scope.hpp>
