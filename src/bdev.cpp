@@ -8,6 +8,7 @@
 #include "thread_state.hpp"
 
 #include <spdk/bdev.h>
+#include <spdk/bdev_module.h>
 #include <spdk/uuid.h>
 
 #include <algorithm>
@@ -22,6 +23,18 @@ std::string uuid_text(const spdk_bdev* native) {
     return {};
   }
   return text;
+}
+
+// What spdk_bdev_get_aliases() points to: SPDK's header defines that type inside another one, where
+// C++, unlike C, does not find it by the name that the function uses.
+TAILQ_HEAD(alias_list, spdk_bdev_alias);
+
+std::vector<std::string> alias_texts(const spdk_bdev* native) {
+  std::vector<std::string> out;
+  const auto* list = reinterpret_cast<const alias_list*>(spdk_bdev_get_aliases(native));
+  const spdk_bdev_alias* each = nullptr;
+  TAILQ_FOREACH(each, list, tailq) out.emplace_back(each->alias.name);
+  return out;
 }
 
 std::string_view view(const char* text) { return text ? text : std::string_view(); }
@@ -85,15 +98,19 @@ bdev_info bdev::info() const {
   out.product = product();
   out.module = view(spdk_bdev_get_module_name(native_));
   out.uuid = uuid_text(native_);
+  out.aliases = alias_texts(native_);
   out.block_size = block_size();
+  out.data_block_size = spdk_bdev_get_data_block_size(native_);
   out.physical_block_size = spdk_bdev_get_physical_block_size(native_);
   out.block_count = block_count();
   out.write_unit = spdk_bdev_get_write_unit_size(native_);
   out.atomic_compare_and_write = spdk_bdev_get_acwu(native_);
+  out.max_copy = spdk_bdev_get_max_copy(native_);
   out.optimal_boundary = spdk_bdev_get_optimal_io_boundary(native_);
   out.alignment = alignment();
   out.metadata_size = spdk_bdev_get_md_size(native_);
   out.metadata_interleaved = spdk_bdev_is_md_interleaved(native_);
+  out.protection_type = static_cast<unsigned>(spdk_bdev_get_dif_type(native_));
   out.write_cache = write_cache();
   out.zoned = spdk_bdev_is_zoned(native_);
   for (const auto& kind : detail::io_kinds) {

@@ -4,6 +4,8 @@
 
 #include <spdk_io/bdev.hpp>
 
+#include <spdk/bdev_module.h>
+
 #include <set>
 #include <thread>
 
@@ -45,15 +47,18 @@ TEST(bdev, malloc_tells_its_properties) {
   EXPECT_EQ(info.module, "malloc");
   EXPECT_EQ(info.uuid, uuid);
   EXPECT_EQ(info.block_size, 512u);
+  EXPECT_EQ(info.data_block_size, 512u);
   EXPECT_EQ(info.physical_block_size, 4096u);
   EXPECT_EQ(info.block_count, 2048u);
   EXPECT_EQ(info.size(), 1u << 20);
   EXPECT_EQ(info.write_unit, 1u);
   EXPECT_EQ(info.atomic_compare_and_write, 1u);
+  EXPECT_EQ(info.max_copy, 0u);
   EXPECT_EQ(info.optimal_boundary, 64u);
   EXPECT_GE(info.alignment, 1u);
   EXPECT_EQ(info.metadata_size, 0u);
   EXPECT_FALSE(info.metadata_interleaved);
+  EXPECT_EQ(info.protection_type, 0u);
   EXPECT_FALSE(info.zoned);
   // Whether the module itself compares depends on SPDK's release (25.05 does not); the layer
   // does it for those that do not.
@@ -81,6 +86,43 @@ TEST(bdev, null_tells_its_properties) {
   EXPECT_TRUE(info.supports(io_kind::write_zeroes));
   EXPECT_TRUE(info.supports(io_kind::reset));
   EXPECT_TRUE(info.supports(io_kind::abort));
+}
+
+// With SPDK's own configuration: the usual options know no metadata.
+TEST(bdev, metadata_is_told) {
+  const std::string protection = on_spdk() ? R"(,"dif_type":1)" : "";  // lite has none
+  must(run(sio::init_subsystems(
+      R"({"subsystems":[{"subsystem":"bdev","config":[)"
+      R"({"method":"bdev_malloc_create","params":{"name":"mixed","num_blocks":64,)"
+      R"("block_size":512,"md_size":8,"md_interleave":true)" +
+      protection +
+      R"(}},)"
+      R"({"method":"bdev_malloc_create","params":{"name":"apart","num_blocks":64,)"
+      R"("block_size":512,"md_size":16,"md_interleave":false}}]}]})")));
+  auto mixed = info_of("mixed");
+  EXPECT_EQ(mixed.block_size, 520u);
+  EXPECT_EQ(mixed.data_block_size, 512u);
+  EXPECT_EQ(mixed.metadata_size, 8u);
+  EXPECT_TRUE(mixed.metadata_interleaved);
+  EXPECT_EQ(mixed.protection_type, on_spdk() ? 1u : 0u);
+  auto apart = info_of("apart");
+  EXPECT_EQ(apart.block_size, 512u);
+  EXPECT_EQ(apart.data_block_size, 512u);
+  EXPECT_EQ(apart.metadata_size, 16u);
+  EXPECT_FALSE(apart.metadata_interleaved);
+  EXPECT_EQ(apart.protection_type, 0u);
+}
+
+TEST(bdev, aliases_are_names_that_open_it) {
+  must(run(sio::create_bdev(sio::malloc_bdev{.name = "m0", .size = 1 << 20, .uuid = uuid})));
+  EXPECT_EQ(info_of("m0").aliases, std::vector{uuid});
+  EXPECT_EQ(info_of(uuid).name, "m0");
+  spdk_bdev* native = must(bdev::find("m0")).native_handle();
+  ASSERT_EQ(spdk_bdev_alias_add(native, "another name"), 0);
+  EXPECT_EQ(info_of("m0").aliases, (std::vector<std::string>{uuid, "another name"}));
+  EXPECT_EQ(must(sio::bdev_desc::open("another name")).bdev().name(), "m0");
+  ASSERT_EQ(spdk_bdev_alias_del(native, "another name"), 0);
+  EXPECT_EQ(info_of("m0").aliases, std::vector{uuid});
 }
 
 TEST(bdev, files_tell_their_properties) {

@@ -2,7 +2,7 @@
 spdk_io_test(dma_buffer)
 spdk_io_test(registered_memory BARE)
 spdk_io_test(bounce)
-spdk_io_test(bdev)
+spdk_io_test(bdev LIBRARIES spdk_io_provider)
 spdk_io_test(bdev_options)
 spdk_io_test(subsystems)
 spdk_io_test(bdev_desc)

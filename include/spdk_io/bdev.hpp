@@ -35,16 +35,20 @@ struct bdev_info {
   std::string product;                    // e.g. "Malloc disk"
   std::string module;                     // e.g. "malloc"
   std::string uuid;                       // empty if it has none
+  std::vector<std::string> aliases;       // other names that it can be opened by, e.g. its UUID
   std::uint32_t block_size = 0;           // bytes: the unit of offsets and lengths
+  std::uint32_t data_block_size = 0;      // bytes: without the metadata in it
   std::uint32_t physical_block_size = 0;  // bytes
   std::uint64_t block_count = 0;
   std::uint32_t write_unit = 0;                // blocks: writes should be a multiple
   std::uint32_t atomic_compare_and_write = 0;  // blocks
+  std::uint32_t max_copy = 0;                  // blocks that one copy has natively; 0: any number
   std::uint32_t optimal_boundary = 0;          // blocks: better not crossed; 0: none
   std::size_t alignment = 1;                   // bytes: of buffers (others are copied by SPDK)
   std::uint32_t metadata_size = 0;             // bytes for each block
-  bool metadata_interleaved = false;
-  bool write_cache = false;  // volatile: flush() matters
+  bool metadata_interleaved = false;           // in the blocks, not in buffers of their own
+  unsigned protection_type = 0;                // of the metadata: 1 to 3 as in NVMe; 0: none
+  bool write_cache = false;                    // volatile: flush() matters
   bool zoned = false;
   std::vector<io_kind> supported;  // natively or emulated by SPDK
 
