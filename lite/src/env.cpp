@@ -534,43 +534,51 @@ void* spdk_call_unaffinitized(void* cb(void* arg), void* arg) {
 
 int spdk_get_tid(void) { return static_cast<int>(gettid()); }
 
+namespace {
+
+/// What stands between the numbers of an address, and which of domain, bus, device and function
+/// the first number is.
+struct pci_layout {
+  std::string_view separators;
+  std::size_t first;
+};
+
+/// In this order: the first that fits a beginning of the text decides, and the rest is left.
+constexpr std::array<pci_layout, 7> pci_layouts{
+    {{"::.", 0}, {"...", 0}, {"::", 0}, {":.", 1}, {"..", 1}, {":", 1}, {".", 1}}};
+
+bool match_numbers(const char* text, std::string_view separators, std::uint32_t* numbers) {
+  for (std::size_t i = 0; i <= separators.size(); ++i) {
+    char* end = nullptr;
+    numbers[i] = static_cast<std::uint32_t>(std::strtoul(text, &end, 16));
+    if (end == text || (i < separators.size() && *end != separators[i])) {
+      return false;
+    }
+    text = end + 1;
+  }
+  return true;
+}
+
+}  // namespace
+
 int spdk_pci_addr_parse(spdk_pci_addr* addr, const char* bdf) {
   if (addr == nullptr || bdf == nullptr) {
     return -EINVAL;
   }
-  // Two to four numbers, separated by colons or dots. Of three, the separator of the last one
-  // tells whether it is a function (dot) or the first one a domain (colon).
-  std::array<std::uint32_t, 4> fields{};
-  std::size_t count = 0;
-  char last_separator = '\0';
-  std::string_view text{bdf};
-  while (count < fields.size()) {
-    const auto [end, error] =
-        std::from_chars(text.data(), text.data() + text.size(), fields[count], 16);
-    if (error != std::errc{}) {
-      break;
+  for (const pci_layout& layout : pci_layouts) {
+    std::array<std::uint32_t, 4> fields{};  // domain, bus, device, function
+    if (!match_numbers(bdf, layout.separators, fields.data() + layout.first)) {
+      continue;
     }
-    ++count;
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    if (text.empty() || (text.front() != ':' && text.front() != '.')) {
-      break;
+    const auto [domain, bus, dev, func] = fields;
+    if (bus > 0xff || dev > 0x1f || func > 7) {
+      return -EINVAL;
     }
-    if (count < fields.size()) {
-      last_separator = text.front();
-    }
-    text.remove_prefix(1);
+    *addr = {domain, static_cast<std::uint8_t>(bus), static_cast<std::uint8_t>(dev),
+             static_cast<std::uint8_t>(func)};
+    return 0;
   }
-  const bool has_domain = count == 4 || (count == 3 && last_separator == ':');
-  const auto [domain, bus, dev, func] =
-      has_domain ? fields : std::array<std::uint32_t, 4>{0, fields[0], fields[1], fields[2]};
-  if (count < 2 || bus > 0xff || dev > 0x1f || func > 7) {
-    return -EINVAL;
-  }
-  addr->domain = domain;
-  addr->bus = static_cast<std::uint8_t>(bus);
-  addr->dev = static_cast<std::uint8_t>(dev);
-  addr->func = static_cast<std::uint8_t>(func);
-  return 0;
+  return -EINVAL;
 }
 
 int spdk_pci_addr_fmt(char* bdf, size_t sz, const spdk_pci_addr* addr) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Memory zones, memory pools and pointer rings: the environment's named and shared containers.
 #include <algorithm>
+#include <cstring>
 #include <deque>
 #include <limits>
 #include <map>
@@ -43,6 +44,10 @@ registry& names() {
 
 constexpr std::size_t element_alignment = 16;
 
+// What names DPDK takes: it keeps a terminator, and the names of pools lose six bytes to prefixes.
+constexpr std::size_t longest_zone_name = 31;
+constexpr std::size_t longest_pool_name = 25;
+
 bool fill_pool(spdk_mempool& pool, std::size_t count, std::size_t element_size) {
   const std::size_t stride = SPDK_ALIGN_CEIL(element_size, element_alignment);
   if (count == 0 || (stride != 0 && count > std::numeric_limits<std::size_t>::max() / stride)) {
@@ -66,7 +71,7 @@ void* spdk_memzone_reserve_aligned(const char* name, size_t len, int numa_id, un
                                    unsigned align) {
   auto& all = names();
   const std::lock_guard lock{all.mutex};
-  if (all.zones.contains(name)) {
+  if (std::strlen(name) > longest_zone_name || all.zones.contains(name)) {
     return nullptr;
   }
   void* const zone = spdk_dma_zmalloc_socket(len, align, nullptr, numa_id);
@@ -106,7 +111,8 @@ spdk_mempool* spdk_mempool_create_ctor(const char* name, size_t count, size_t el
   auto& all = names();
   {
     const std::lock_guard lock{all.mutex};
-    if (all.pools.contains(pool->name) || !fill_pool(*pool, count, ele_size)) {
+    if (pool->name.size() > longest_pool_name || all.pools.contains(pool->name) ||
+        !fill_pool(*pool, count, ele_size)) {
       return nullptr;
     }
     all.pools.emplace(pool->name, pool.get());

@@ -208,13 +208,9 @@ int spdk_parse_ip_addr(char* ip, char** host, char** port) {
 
 int spdk_parse_capacity(const char* cap_str, uint64_t* cap, bool* has_prefix) {
   char* end = nullptr;
-  errno = 0;
-  const unsigned long long value = std::strtoull(cap_str, &end, 10);
+  const unsigned long long value = std::strtoull(cap_str, &end, 10);  // too much is the most
   if (end == cap_str) {
     return -EINVAL;
-  }
-  if (errno != 0) {
-    return -errno;
   }
   unsigned shift = 0;
   switch (*end) {

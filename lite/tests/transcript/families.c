@@ -4,11 +4,15 @@
 extern const struct family family_threads;
 extern const struct family family_io_device;
 extern const struct family family_bdev;
+extern const struct family family_pool;
+extern const struct family family_env;
+extern const struct family family_strings;
+extern const struct family family_config;
 extern const struct family family_malloc;
 extern const struct family family_null;
 extern const struct family family_aio;
 extern const struct family family_uring;
 
 const struct family* const families[] = {
-    &family_threads, &family_io_device, &family_bdev,  &family_malloc,
-    &family_null,    &family_aio,       &family_uring, NULL};
+    &family_threads, &family_io_device, &family_bdev, &family_pool, &family_env,   &family_strings,
+    &family_config,  &family_malloc,    &family_null, &family_aio,  &family_uring, NULL};

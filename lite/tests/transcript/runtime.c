@@ -24,6 +24,8 @@ static void require(bool condition, const char* what) {
   }
 }
 
+void runtime_silence(void) { spdk_log_open(no_log); }
+
 void runtime_start_env(void) {
   struct spdk_env_opts opts;
   memset(&opts, 0, sizeof opts);
@@ -34,7 +36,7 @@ void runtime_start_env(void) {
   opts.no_pci = true;
   opts.mem_size = 512;
   require(spdk_env_init(&opts) == 0, "spdk_env_init");
-  spdk_log_open(no_log);
+  runtime_silence();
 }
 
 void runtime_start_threads(void) {
@@ -78,8 +80,11 @@ int poll_threads(void) {
 static void save_result(int rc, void* ctx) { *(int*)ctx = rc; }
 static void save_done(void* ctx) { *(int*)ctx = 0; }
 
+/* SPDK takes milliseconds for a method. */
+enum { most_polls = 50000000 };
+
 static bool wait_for_result(const int* result) {
-  for (int i = 0; i < 1000000 && *result == 1; i++) {
+  for (long i = 0; i < most_polls && *result == 1; i++) {
     poll_threads();
   }
   return *result != 1;

@@ -11,6 +11,8 @@
 enum { runtime_threads = 3 };
 extern struct spdk_thread* threads[runtime_threads];
 
+/* SPDK's log is for people. */
+void runtime_silence(void);
 void runtime_start_env(void);
 /* Environment, thread library and the app thread. */
 void runtime_start_threads(void);
