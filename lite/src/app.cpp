@@ -286,7 +286,8 @@ std::optional<std::string> read_file(const char* name) {
 bool read_config(const spdk_app_opts& opts) {
   if (opts.json_config_file == nullptr) {
     if (opts.json_data != nullptr) {
-      the_app.config.emplace(static_cast<const char*>(opts.json_data), opts.json_data_size);
+      // No reference to a member: the struct is packed.
+      the_app.config = std::string(static_cast<const char*>(opts.json_data), opts.json_data_size);
     }
     return true;
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The reactors of the application framework: events between cores, the placing of SPDK threads on
-// cores, and the loop that runs both.
+// The reactors of the application framework: their loop, from the first poll to the exit of the
+// last thread.
 #include "reactor.hpp"
 
 #include <sys/eventfd.h>
@@ -8,65 +8,27 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
-#include "message_queue.hpp"
+#include "env_internal.hpp"
+#include "reactor_internal.hpp"
 #include "spdk/env.h"
 #include "spdk/event.h"
 #include "spdk/fd_group.h"
 #include "spdk/log.h"
 #include "spdk/string.h"
-#include "thread_internal.hpp"
+#include "spdk/thread.h"
 
 SPDK_LOG_REGISTER_COMPONENT(reactor)
 
-using spdk_lite::current_thread;
-using spdk_lite::die;
-
-struct spdk_event {
-  std::uint32_t core;
-  spdk_event_fn fn;
-  void* arg1;
-  void* arg2;
-};
+using namespace spdk_lite;
 
 namespace {
-
-constexpr std::size_t event_pool_size = 16'383;
-constexpr std::size_t event_batch = 8;
-constexpr std::uint32_t any_core = SPDK_ENV_LCORE_ID_ANY;
-
-/// Behind each SPDK thread: where it runs.
-struct placement {
-  std::uint32_t core;
-  /// To be moved after the poll that is under way.
-  bool move;
-};
-
-struct reactor {
-  std::uint32_t core = any_core;
-  /// Pointers to events; the messages' functions are unused.
-  spdk_lite::message_queue events;
-  /// In the order in which they are polled. Used by this reactor only.
-  std::vector<spdk_thread*> threads;
-  std::uint64_t last_tsc = 0;
-
-  /// Interrupt mode only.
-  spdk_fd_group* fd_group = nullptr;
-  int events_fd = -1;
-  int placement_fd = -1;
-
-  rusage last_usage{};
-  std::uint64_t last_usage_tsc = 0;
-};
 
 enum class phase { none, ready, running, stopping };
 
@@ -74,161 +36,10 @@ struct {
   std::atomic<phase> now{phase::none};
   /// By core; NULL where the environment has none.
   std::vector<std::unique_ptr<reactor>> by_core;
-  spdk_mempool* event_pool = nullptr;
   spdk_cpuset core_mask{};
 } reactors;
 
-/// Where the next thread goes that may run on several cores.
-struct {
-  std::mutex mutex;
-  std::uint32_t next_core = any_core;
-} scheduler;
-
 std::atomic<bool> context_switch_monitor{true};
-
-reactor* find_reactor(std::uint32_t core) {
-  return core < reactors.by_core.size() ? reactors.by_core[core].get() : nullptr;
-}
-
-placement& placement_of(spdk_thread& thread) {
-  return *static_cast<placement*>(spdk_thread_get_ctx(&thread));
-}
-
-void signal_fd(int fd, const char* what) {
-  const std::uint64_t one = 1;
-  // EAGAIN means that the counter is at its maximum: readable in any case.
-  if (write(fd, &one, sizeof one) < 0 && errno != EAGAIN) {
-    SPDK_ERRLOG("a reactor cannot be told of %s: %s\n", what, spdk_strerror(errno));
-  }
-}
-
-// ---- events ----
-
-int run_events(reactor& r) {
-  std::array<spdk_lite::message, event_batch> batch;
-  const std::size_t count = r.events.take(batch);
-  if (r.fd_group != nullptr && r.events.size() > 0) {
-    signal_fd(r.events_fd, "events");
-  }
-  std::array<void*, event_batch> done{};
-  for (std::size_t i = 0; i < count; ++i) {
-    auto* const event = static_cast<spdk_event*>(batch[i].ctx);
-    event->fn(event->arg1, event->arg2);
-    done[i] = event;
-  }
-  if (count > 0) {
-    spdk_mempool_put_bulk(reactors.event_pool, done.data(), count);
-  }
-  return static_cast<int>(count);
-}
-
-void send_event(std::uint32_t core, spdk_event_fn fn, void* arg1) {
-  spdk_event* const event = spdk_event_allocate(core, fn, arg1, nullptr);
-  if (event == nullptr) {
-    die("no event is left for core %u", core);
-  }
-  spdk_event_call(event);
-}
-
-// ---- SPDK threads on reactors ----
-
-/// An event on the core that was chosen for the thread.
-void add_thread(void* arg1, void*) {
-  auto* const thread = static_cast<spdk_thread*>(arg1);
-  reactor& r = *find_reactor(spdk_env_get_current_core());
-  placement_of(*thread).core = r.core;
-  r.threads.push_back(thread);
-  if (r.fd_group == nullptr) {
-    return;
-  }
-  if (const int rc = spdk_fd_group_nest(r.fd_group, spdk_thread_get_interrupt_fd_group(thread));
-      rc != 0) {
-    SPDK_ERRLOG("thread %s cannot be watched on core %u: %s\n", spdk_thread_get_name(thread),
-                r.core, spdk_strerror(-rc));
-  }
-}
-
-void remove_thread(reactor& r, spdk_thread* thread) {
-  std::erase(r.threads, thread);
-  if (r.fd_group != nullptr) {
-    spdk_fd_group_unnest(r.fd_group, spdk_thread_get_interrupt_fd_group(thread));
-  }
-}
-
-/// The next core in turn that the mask has. One that has none of the cores counts as all of them;
-/// SPDK makes this exception only for callers on a reactor, and takes the last core tried for
-/// others and in interrupt mode.
-std::uint32_t choose_core(const spdk_thread& thread) {
-  spdk_cpuset cores{};
-  spdk_env_get_cpuset(&cores);
-  spdk_cpuset allowed{};
-  spdk_cpuset_copy(&allowed, &thread.cpumask);
-  spdk_cpuset_and(&allowed, &cores);
-  const bool on_reactor = spdk_env_get_current_core() != any_core;
-  if (spdk_cpuset_count(&allowed) == 0 && on_reactor && !spdk_interrupt_mode_is_enabled()) {
-    spdk_cpuset_copy(&allowed, &cores);
-  }
-  const std::lock_guard lock{scheduler.mutex};
-  std::uint32_t core = any_core;
-  for (std::uint32_t i = 0; i < spdk_env_get_core_count(); ++i) {
-    if (scheduler.next_core == any_core) {
-      scheduler.next_core = spdk_env_get_first_core();
-    }
-    core = scheduler.next_core;
-    scheduler.next_core = spdk_env_get_next_core(core);
-    if (spdk_cpuset_get_cpu(&allowed, core)) {
-      break;
-    }
-  }
-  return core;
-}
-
-int place_thread(spdk_thread& thread) {
-  const std::uint32_t core = choose_core(thread);
-  placement_of(thread) = {core, false};
-  spdk_event* const event = spdk_event_allocate(core, add_thread, &thread, nullptr);
-  if (event == nullptr) {
-    SPDK_ERRLOG("thread %s cannot be placed on core %u: no event is left\n",
-                spdk_thread_get_name(&thread), core);
-    return -1;
-  }
-  spdk_event_call(event);
-  return 0;
-}
-
-int handle_thread_op(spdk_thread* thread, spdk_thread_op op) {
-  if (op == SPDK_THREAD_OP_NEW) {
-    return place_thread(*thread);
-  }
-  // RESCHED comes on the thread itself: it is moved, or taken away, when it is not running.
-  placement_of(*thread).move = true;
-  if (const reactor* const r = find_reactor(spdk_env_get_current_core());
-      r != nullptr && r->fd_group != nullptr) {
-    signal_fd(r->placement_fd, "a thread to be moved");
-  }
-  return 0;
-}
-
-bool supports_thread_op(spdk_thread_op op) {
-  return op == SPDK_THREAD_OP_NEW || op == SPDK_THREAD_OP_RESCHED;
-}
-
-/// Takes away a thread that has exited or is to move. True if it did.
-bool settle(reactor& r, spdk_thread* thread) {
-  if (spdk_thread_is_exited(thread) && spdk_thread_is_idle(thread)) {
-    remove_thread(r, thread);
-    spdk_thread_destroy(thread);
-    return true;
-  }
-  if (placement_of(*thread).move && !spdk_thread_is_bound(thread)) {
-    remove_thread(r, thread);
-    place_thread(*thread);
-    return true;
-  }
-  return false;
-}
-
-// ---- the loop ----
 
 int run_events_of(void* ctx) { return run_events(*static_cast<reactor*>(ctx)); }
 
@@ -395,8 +206,7 @@ void destroy_reactors() {
     }
   }
   reactors.by_core.clear();
-  spdk_mempool_free(reactors.event_pool);
-  reactors.event_pool = nullptr;
+  destroy_event_pool();
 }
 
 /// Passes over the reactors one after the other: whatever was sent to one of them before this
@@ -425,16 +235,24 @@ void sweep(void* arg1, void*) {
 
 namespace spdk_lite {
 
+reactor* find_reactor(std::uint32_t core) {
+  return core < reactors.by_core.size() ? reactors.by_core[core].get() : nullptr;
+}
+
+void signal_fd(int fd, const char* what) {
+  const std::uint64_t one = 1;
+  // EAGAIN means that the counter is at its maximum: readable in any case.
+  if (write(fd, &one, sizeof one) < 0 && errno != EAGAIN) {
+    SPDK_ERRLOG("a reactor cannot be told of %s: %s\n", what, spdk_strerror(errno));
+  }
+}
+
 int reactors_init(std::size_t msg_mempool_size) {
-  const std::string pool_name = "evtpool_" + std::to_string(getpid());
-  reactors.event_pool = spdk_mempool_create(pool_name.c_str(), event_pool_size, sizeof(spdk_event),
-                                            SPDK_MEMPOOL_DEFAULT_CACHE_SIZE, SPDK_ENV_NUMA_ID_ANY);
-  if (reactors.event_pool == nullptr) {
+  if (!create_event_pool()) {
     SPDK_ERRLOG("the pool of events cannot be created\n");
     return -1;
   }
-  int rc = spdk_thread_lib_init_ext(handle_thread_op, supports_thread_op, sizeof(placement),
-                                    msg_mempool_size);
+  int rc = start_placement(msg_mempool_size);
   if (rc == 0 && (rc = create_reactors()) != 0) {
     spdk_thread_lib_fini();
   }
@@ -479,35 +297,6 @@ void reactors_fini() {
 }
 
 }  // namespace spdk_lite
-
-spdk_event* spdk_event_allocate(uint32_t lcore, spdk_event_fn fn, void* arg1, void* arg2) {
-  if (find_reactor(lcore) == nullptr) {
-    if (reactors.by_core.empty()) {
-      SPDK_WARNLOG("there are no reactors: the application is not started\n");
-    }
-    return nullptr;
-  }
-  auto* const event = static_cast<spdk_event*>(spdk_mempool_get(reactors.event_pool));
-  if (event != nullptr) {
-    *event = {lcore, fn, arg1, arg2};
-  }
-  return event;
-}
-
-void spdk_event_call(spdk_event* event) {
-  reactor* const target = find_reactor(event->core);
-  if (target == nullptr) {
-    die("an event for core %u, which has no reactor any more", event->core);
-  }
-  const bool may_sleep = target->fd_group != nullptr;
-  // The pool has fewer events than the queue has room for.
-  if (!target->events.push({nullptr, event}, may_sleep)) {
-    die("the event queue of core %u is full", event->core);
-  }
-  if (may_sleep) {
-    signal_fd(target->events_fd, "events");
-  }
-}
 
 int spdk_app_parse_core_mask(const char* mask, spdk_cpuset* cpumask) {
   const int rc = spdk_cpuset_parse(cpumask, mask);
