@@ -21,28 +21,6 @@ static void stop(void) {
   runtime_stop_bdevs();
 }
 
-/* Which kinds come how often; the rest are polls, and frees of what was kept. */
-static void steps(const unsigned* weights, unsigned polls, unsigned count) {
-  unsigned total = polls;
-  for (unsigned k = 0; k < io_kinds; k++) {
-    total += weights[k];
-  }
-  for (unsigned i = 0; i < count; i++) {
-    unsigned at = pick(total);
-    unsigned kind = 0;
-    while (kind < io_kinds && at >= weights[kind]) {
-      at -= weights[kind++];
-    }
-    if (kind < io_kinds) {
-      io_step((enum io_kind)kind);
-    } else if (at == 0) {
-      io_free_step();
-    } else {
-      io_poll_step();
-    }
-  }
-}
-
 /* Open for both on two threads, and once for reading only. */
 static void open_all(struct disk* a, struct disk* b) {
   handle_open(a, 0, true);
@@ -70,7 +48,7 @@ static void malloc_sequence(unsigned number) {
   struct disk* const a = disk_add("a", false);
   struct disk* const b = disk_add("b", false);
   open_all(a, b);
-  steps(weights, 35, 130);
+  io_steps(weights, 35, 130);
   handles_close();
   disk_method("bdev_malloc_delete", "{\"name\":\"a\"}");
   disk_method("bdev_malloc_delete", "{\"name\":\"b\"}");
@@ -93,7 +71,7 @@ static void null_sequence(unsigned number) {
   struct disk* const a = disk_add("a", false);
   struct disk* const b = disk_add("b", false);
   open_all(a, b);
-  steps(weights, 35, 130);
+  io_steps(weights, 35, 130);
   handles_close();
   disk_method("bdev_null_delete", "{\"name\":\"a\"}");
   disk_method("bdev_null_delete", "{\"name\":\"b\"}");
@@ -126,7 +104,7 @@ static void file_sequence(const char* module, const char* more) {
   struct disk* const a = disk_add("a", true);
   struct disk* const b = disk_add("b", true);
   open_all(a, b);
-  steps(weights, 12, 120);
+  io_steps(weights, 12, 120);
   handles_close();
   snprintf(method, sizeof method, "bdev_%s_delete", module);
   disk_method(method, "{\"name\":\"a\"}");

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "io.h"
-
+#include "io_private.h"
 #include "transcript.h"
 
 #include "spdk/bdev_module.h"
@@ -12,25 +11,8 @@ struct handle handles[max_handles];
 unsigned disk_count;
 unsigned handle_count;
 
-enum { slots = 40, space = 96 * 1024, guard = 64, max_iovs = 6, max_length = 64 * 1024 };
-
-struct io {
-  unsigned number;
-  enum io_kind kind;
-  struct handle* handle;
-  bool active;
-  struct spdk_bdev_io* kept; /* completed, not given back yet */
-  bool keep;
-  bool chain;      /* the completion submits another one */
-  uint64_t offset; /* in bytes, for finding what overlaps */
-  uint64_t length;
-  char* memory;
-  char* buffer; /* in the memory; NULL: the layer supplies one */
-  struct iovec iovs[max_iovs];
-  int iovcnt;
-};
-
-static struct io ios[slots];
+struct io ios[slots];
+bool simple_data;
 static unsigned last_number;
 static unsigned in_flight;
 
@@ -179,7 +161,7 @@ static struct io* free_slot(void) {
   return NULL;
 }
 
-static struct io* new_io(enum io_kind kind, struct handle* h) {
+struct io* new_io(enum io_kind kind, struct handle* h) {
   struct io* const io = free_slot();
   if (io == NULL) {
     return NULL;
@@ -193,20 +175,17 @@ static struct io* new_io(enum io_kind kind, struct handle* h) {
   return io;
 }
 
-/* Counted before the call: a completion may come inside it. */
-static void submitting(struct io* io) {
+void submitting(struct io* io) {
   io->active = true;
   io->handle->in_flight++;
   in_flight++;
 }
 
-static void refused(struct io* io) {
+void refused(struct io* io) {
   io->active = false;
   io->handle->in_flight--;
   in_flight--;
 }
-
-static void on_completed(struct spdk_bdev_io* bdev_io, bool success, void* arg);
 
 /* A read of the device's first block, submitted inside a completion. */
 static void chain(struct handle* h) {
@@ -226,7 +205,11 @@ static void chain(struct handle* h) {
   noted("#%u chained: %d", number, rc);
 }
 
-static void on_completed(struct spdk_bdev_io* bdev_io, bool success, void* arg) {
+bool io_reads(enum io_kind kind) {
+  return kind == io_read || kind == io_read_md || kind == io_read_ext;
+}
+
+void on_completed(struct spdk_bdev_io* bdev_io, bool success, void* arg) {
   struct io* const io = arg;
   char text[160];
   int sct = -1;
@@ -238,12 +221,16 @@ static void on_completed(struct spdk_bdev_io* bdev_io, bool success, void* arg) 
   if (cdw0 != 0) {
     length += snprintf(text + length, sizeof text - (size_t)length, " cdw0 %x", cdw0);
   }
-  if (io->kind == io_read && io->buffer != NULL) {
+  if (io_reads(io->kind) && io->buffer != NULL) {
     length += snprintf(text + length, sizeof text - (size_t)length, " %08x",
                        checksum(io->buffer, io->length));
   } else if (io->kind == io_read && success && io->length > 0) {
     length +=
         snprintf(text + length, sizeof text - (size_t)length, " own %08x", iovs_checksum(bdev_io));
+  }
+  if (io_reads(io->kind) && io->md != NULL) {
+    length += snprintf(text + length, sizeof text - (size_t)length, " md %08x",
+                       checksum(io->md, io->md_length));
   }
   const bool in_place = spdk_get_thread() == threads[io->handle->thread] &&
                         spdk_bdev_io_get_thread(bdev_io) == spdk_get_thread() &&
@@ -268,13 +255,6 @@ static void on_completed(struct spdk_bdev_io* bdev_io, bool success, void* arg) 
 }
 
 /* --- arguments --- */
-
-struct range { /* in units of `unit` bytes */
-  uint64_t offset;
-  uint64_t count;
-  uint32_t unit;
-  bool good;
-};
 
 static struct range good_range(const struct disk* d, uint64_t longest) {
   struct range r = {.unit = d->block_size, .good = true};
@@ -312,7 +292,7 @@ static void spoil(struct range* r, const struct disk* d) {
   }
 }
 
-static struct range choose_range(const struct disk* d, bool bytes, uint64_t longest) {
+struct range choose_range(const struct disk* d, bool bytes, uint64_t longest) {
   struct range r = good_range(d, longest);
   if (!d->splits && chance(4)) {
     r.count = 0;
@@ -326,30 +306,38 @@ static struct range choose_range(const struct disk* d, bool bytes, uint64_t long
   return r;
 }
 
-static void fill(struct io* io) {
-  uint32_t value = io->number * 2654435761u;
-  for (uint64_t i = 0; i < io->length; i++) {
-    io->buffer[i] = (char)(value >> 24);
+void fill(unsigned number, char* buffer, uint64_t length) {
+  static const char simple[] = {0, 0, 0x11, 0x22};
+  if (simple_data) {
+    memset(buffer, simple[pick(sizeof simple)], length);
+    if (length > 0 && chance(10)) {
+      buffer[pick((uint32_t)length)] ^= 1;
+    }
+    return;
+  }
+  uint32_t value = number * 2654435761u;
+  for (uint64_t i = 0; i < length; i++) {
+    buffer[i] = (char)(value >> 24);
     value = value * 1664525u + 1013904223u;
   }
-  memset(io->buffer + io->length, 0xa5, guard);
 }
 
-static const char* place_buffer(struct io* io) {
+const char* place_buffer(struct io* io) {
   static const unsigned shifts[] = {1, 4, 64, 512, 1000};
   unsigned shift = 0;
   if (chance(25)) {
     shift = shifts[pick(SPDK_COUNTOF(shifts))];
   }
   io->buffer = io->memory + shift;
-  fill(io);
+  fill(io->number, io->buffer, io->length);
+  memset(io->buffer + io->length, 0xa5, guard);
   static char text[24];
   snprintf(text, sizeof text, "+%u", shift);
   return text;
 }
 
 /* Cuts the buffer into up to max_iovs parts. */
-static void cut_buffer(struct io* io, uint32_t block_size) {
+void cut_buffer(struct io* io, uint32_t block_size) {
   const uint64_t unit = chance(60) ? block_size : 1;
   const int parts = 1 + (int)pick(max_iovs);
   uint64_t at = 0;
@@ -374,7 +362,7 @@ static void cut_buffer(struct io* io, uint32_t block_size) {
 /* --- submission --- */
 
 /* What is on its way in the kernel and what is added must not depend on each other. */
-static bool conflicts(const struct io* io, bool exclusive) {
+bool conflicts(const struct io* io, bool exclusive) {
   for (int i = 0; i < slots; i++) {
     const struct io* const other = &ios[i];
     if (!other->active || other == io || other->handle->disk != io->handle->disk) {
@@ -382,14 +370,14 @@ static bool conflicts(const struct io* io, bool exclusive) {
     }
     const bool apart =
         other->offset + other->length <= io->offset || io->offset + io->length <= other->offset;
-    if (exclusive || (!apart && !(other->kind == io_read && io->kind == io_read))) {
+    if (exclusive || (!apart && !(io_reads(other->kind) && io_reads(io->kind)))) {
       return true;
     }
   }
   return false;
 }
 
-static void settle(void) {
+void settle(void) {
   about_to_call();
   sorting = true;
   remark_count = 0;
@@ -403,7 +391,7 @@ static void settle(void) {
   said("settle: %u left", in_flight);
 }
 
-static bool any_in_kernel(void) {
+bool any_in_kernel(void) {
   for (unsigned i = 0; i < disk_count; i++) {
     if (disks[i].in_kernel) {
       return true;
@@ -566,7 +554,12 @@ void io_step(enum io_kind kind) {
   switch (kind) {
     case io_reset: reset_step(io); break;
     case io_abort: abort_step(io); break;
-    default: ranged_step(io);
+    case io_read:
+    case io_write:
+    case io_write_zeroes:
+    case io_unmap:
+    case io_flush: ranged_step(io); break;
+    default: more_step(io);
   }
 }
 
@@ -587,7 +580,7 @@ void io_free_step(void) {
   const unsigned first = pick(slots);
   for (unsigned i = 0; i < slots; i++) {
     struct io* const io = &ios[(first + i) % slots];
-    if (io->kept != NULL) {
+    if (io->kept != NULL && !io->lent) {
       struct spdk_bdev_io* const kept = io->kept;
       io->kept = NULL;
       spdk_set_thread(threads[io->handle->thread]);
@@ -600,9 +593,9 @@ void io_free_step(void) {
   }
 }
 
-static bool any_kept(void) {
+static bool any_kept(bool lent) {
   for (int i = 0; i < slots; i++) {
-    if (ios[i].kept != NULL) {
+    if (ios[i].kept != NULL && ios[i].lent == lent) {
       return true;
     }
   }
@@ -613,12 +606,43 @@ void io_drain(void) {
   if (any_in_kernel()) {
     settle();
   }
+  while (any_kept(true)) {
+    io_zcopy_end_step();
+  }
   about_to_call();
   for (int i = 0; i < 100000 && in_flight > 0; i++) {
     poll_threads();
   }
   said("drain: %u left", in_flight);
-  while (any_kept()) {
+  while (any_kept(true)) { /* lent meanwhile */
+    io_zcopy_end_step();
+    poll_threads();
+  }
+  for (int i = 0; i < 100000 && in_flight > 0; i++) {
+    poll_threads();
+  }
+  while (any_kept(false)) {
     io_free_step();
+  }
+}
+
+void io_steps(const unsigned* weights, unsigned polls, unsigned count) {
+  unsigned total = polls;
+  for (unsigned k = 0; k < io_kinds; k++) {
+    total += weights[k];
+  }
+  for (unsigned i = 0; i < count; i++) {
+    unsigned at = pick(total);
+    unsigned kind = 0;
+    while (kind < io_kinds && at >= weights[kind]) {
+      at -= weights[kind++];
+    }
+    if (kind < io_kinds) {
+      io_step((enum io_kind)kind);
+    } else if (at == 0) {
+      io_free_step();
+    } else {
+      io_poll_step();
+    }
   }
 }

@@ -55,13 +55,30 @@ enum io_kind {
   io_flush,
   io_reset,
   io_abort,
+  io_read_md,
+  io_write_md,
+  io_read_ext,
+  io_write_ext,
+  io_compare,
+  io_compare_md,
+  io_compare_and_write,
+  io_copy,
+  io_zcopy,
   io_kinds
 };
+
+/* All data is one of a few bytes repeated, most times, so that comparisons may succeed. */
+extern bool simple_data;
+
+/* I/O of the kinds given by weights, polls, and frees of what was kept. */
+void io_steps(const unsigned* weights, unsigned polls, unsigned count);
 
 /* One I/O of a kind with arguments of the generator's choice. */
 void io_step(enum io_kind kind);
 /* One spdk_thread_poll(); or, with devices of the kernel, until all is done. */
 void io_poll_step(void);
+/* Commits or drops what a zero-copy I/O has lent. */
+void io_zcopy_end_step(void);
 /* Gives back an I/O that was kept. */
 void io_free_step(void);
 void io_drain(void);
