@@ -8,7 +8,9 @@
 
 #include <spdk/init.h>
 
+#include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <cstring>
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
@@ -59,6 +61,27 @@ logged_failure read_failure(std::string_view log, int rc) {
     out.text = out.text.empty() ? std::string(message) : concat(message, " (", out.text, ")");
   }
   return out;
+}
+
+// Not with a stream: that of a folder throws.
+result<std::string> read_configuration_file(const std::string& path, std::string_view whose) {
+  auto refuse = [&](std::errc code, std::string_view why) {
+    return std::unexpected(error(code, operation_kind::load_config, concat(whose, ": ", why)));
+  };
+  std::string text;
+  std::FILE* file = std::fopen(path.c_str(), "rb");
+  int code = file ? 0 : errno;
+  if (file) {
+    char chunk[4096];
+    while (std::size_t got = std::fread(chunk, 1, sizeof(chunk), file)) text.append(chunk, got);
+    if (std::ferror(file)) code = errno;
+    std::fclose(file);
+  }
+  if (code != 0) {
+    return refuse(std::errc{code}, concat("cannot read \"", path, "\": ", std::strerror(code)));
+  }
+  if (text.empty()) return refuse(std::errc::invalid_argument, concat("\"", path, "\" is empty"));
+  return text;
 }
 
 std::string quote(std::string_view text) {

@@ -34,6 +34,9 @@ struct logged_failure {
 };
 logged_failure read_failure(std::string_view log, int rc);
 
+// The whole text of a file; the error begins with `whose`.
+result<std::string> read_configuration_file(const std::string& path, std::string_view whose);
+
 // A JSON string literal.
 std::string quote(std::string_view text);
 

@@ -2,6 +2,7 @@
 // Start and end of SPDK's environment.
 #include <spdk_io/env.hpp>
 
+#include "affinity.hpp"
 #include "concat.hpp"
 #include "env_state.hpp"
 #include "log_capture.hpp"
@@ -11,8 +12,6 @@
 #include <spdk/env.h>
 #include <spdk/thread.h>
 #include <spdk/version.h>
-
-#include <sched.h>
 
 #include <atomic>
 #include <cerrno>
@@ -47,39 +46,14 @@ result<void> check(const env_options& o) {
   return {};
 }
 
-struct affinity {
-  affinity() noexcept { known_ = sched_getaffinity(0, sizeof(set_), &set_) == 0; }
-  void restore() const noexcept {
-    if (known_) sched_setaffinity(0, sizeof(set_), &set_);
-  }
-
- private:
-  cpu_set_t set_;
-  bool known_;
-};
-
 std::string join(const std::vector<std::string>& arguments) {
   std::string out;
   for (const auto& a : arguments) out += (out.empty() ? "" : " ") + a;
   return out;
 }
 
-// SPDK writes straight to stderr about a mask that it cannot parse.
-result<void> check_core_mask(const std::string& mask) {
-  if (mask.empty() || mask.front() == '-') return {};  // '-': options of the EAL's own
-  detail::log_capture quiet;
-  std::unique_ptr<spdk_cpuset, decltype(&spdk_cpuset_free)> set(spdk_cpuset_alloc(),
-                                                                spdk_cpuset_free);
-  if (set && spdk_cpuset_parse(set.get(), mask.c_str()) == 0 && spdk_cpuset_count(set.get()) > 0) {
-    return {};
-  }
-  return refuse(std::errc::invalid_argument, detail::concat("core_mask \"", mask,
-                                                            "\" names no cores; use a mask in hex "
-                                                            "(\"0x3\") or a list (\"[0-1]\")"));
-}
-
 result<void> start_environment(const env_options& o) {
-  if (auto ok = check_core_mask(o.core_mask); !ok) return ok;
+  if (auto ok = detail::check_core_mask(o.core_mask, "env"); !ok) return ok;
   std::string extra = join(o.extra_args);
   spdk_env_opts opts = {};
   opts.opts_size = sizeof(opts);
@@ -129,7 +103,7 @@ result<env> env::start(const env_options& options) {
   if (options.log) set_log(options.log, options.most_logged);
   detail::open_log();
 
-  affinity before;
+  detail::affinity before;
   auto started = start_environment(options);
   if (!options.keep_affinity) before.restore();
   if (!started) {
@@ -163,6 +137,21 @@ env::~env() {
 
 namespace detail {
 
+// SPDK writes straight to stderr about a mask that it cannot parse.
+result<void> check_core_mask(const std::string& mask, std::string_view whose) {
+  if (mask.empty() || mask.front() == '-') return {};  // '-': options of the EAL's own
+  log_capture quiet;
+  std::unique_ptr<spdk_cpuset, decltype(&spdk_cpuset_free)> set(spdk_cpuset_alloc(),
+                                                                spdk_cpuset_free);
+  if (set && spdk_cpuset_parse(set.get(), mask.c_str()) == 0 && spdk_cpuset_count(set.get()) > 0) {
+    return {};
+  }
+  return std::unexpected(
+      error(std::errc::invalid_argument, operation_kind::start_env,
+            concat(whose, ": core_mask \"", mask,
+                   "\" names no cores; use a mask in hex (\"0x3\") or a list (\"[0-1]\")")));
+}
+
 bool env_running() noexcept {
   const env_phase now = current_phase;
   return now != env_phase::fresh && now != env_phase::ended;
@@ -174,14 +163,20 @@ bool env_is_foreign() noexcept {
 }
 
 result<void> claim_env(env_phase as) {
-  env_phase now = env_phase::fresh;
   // The first thread that anybody makes becomes SPDK's app thread.
   const bool others = spdk_thread_get_app_thread() != nullptr;
-  if (!others && current_phase.compare_exchange_strong(now, as)) return {};
+  env_phase now = env_phase::fresh;
+  if (others) {
+    now = current_phase;
+  } else if (current_phase.compare_exchange_strong(now, as)) {
+    return {};
+  }
+  const bool app = as == env_phase::framework;
   std::string_view why;
   switch (others && now == env_phase::fresh ? env_phase::foreign : now) {
     case env_phase::framework:
-      why = "app::run() has started SPDK's environment already, and keeps it";
+      why = app ? "app::run() is running already in this process"
+                : "app::run() has started SPDK's environment already, and keeps it";
       break;
     case env_phase::foreign:
       why =
@@ -193,9 +188,13 @@ result<void> claim_env(env_phase as) {
           "ended already in this process; SPDK's environment cannot be started again (start it "
           "once in main and keep it)";
       break;
-    default: why = "already started in this process; SPDK's environment cannot be started twice";
+    default:
+      why = app ? "an env exists in this process already; app::run() starts SPDK's environment "
+                  "itself (leave env::start() out)"
+                : "already started in this process; SPDK's environment cannot be started twice";
   }
-  return refuse(std::errc::already_connected, why);
+  return std::unexpected(error(std::errc::already_connected, operation_kind::start_env,
+                               concat(app ? "app: " : "env: ", why)));
 }
 
 void release_env(env_phase as) noexcept { current_phase = as; }

@@ -4,6 +4,9 @@
 
 #include <spdk_io/error.hpp>
 
+#include <string>
+#include <string_view>
+
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 
 enum class env_phase {
@@ -24,6 +27,9 @@ result<void> claim_env(env_phase as);
 
 // After a start that failed before SPDK took anything (`as` is then fresh), or the end.
 void release_env(env_phase as) noexcept;
+
+// Error: `mask` is none, where an empty one is; for `whose` options.
+result<void> check_core_mask(const std::string& mask, std::string_view whose);
 
 // A thread of the program's own was taken, so there is an environment.
 void note_foreign_env() noexcept;

@@ -107,6 +107,8 @@ void open_log() {
   }
 }
 
+spdk_log_cb* spdk_log_function() noexcept { return on_spdk_log; }
+
 log_capture::log_capture() {
   std::lock_guard lock(state().mutex);
   outer_ = state().capture;

@@ -4,12 +4,17 @@
 
 #include <spdk_io/abi.hpp>
 
+#include <spdk/log.h>
+
 #include <string>
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 
 // Routes SPDK's and DPDK's log through this library. Once per process, before spdk_env_init().
 void open_log();
+
+// What SPDK's log is routed to.
+spdk_log_cb* spdk_log_function() noexcept;
 
 // While it lives, error lines of all threads are appended to text(), whether or not a callback
 // is set. One at a time per process (start-up and configuration are serial anyway); of nested

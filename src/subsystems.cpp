@@ -143,29 +143,8 @@ task<result<void>> start_in_turn(std::string json, bool again_is_fine) {
   co_return started;
 }
 
-// Not with a stream: that of a folder throws.
-result<std::string> read_file(const std::string& path) {
-  std::string text;
-  std::FILE* file = std::fopen(path.c_str(), "rb");
-  int code = file ? 0 : errno;
-  if (file) {
-    char chunk[4096];
-    while (std::size_t got = std::fread(chunk, 1, sizeof(chunk), file)) text.append(chunk, got);
-    if (std::ferror(file)) code = errno;
-    std::fclose(file);
-  }
-  if (code != 0) {
-    return refuse(std::errc{code},
-                  detail::concat("cannot read \"", path, "\": ", std::strerror(code)));
-  }
-  if (text.empty()) {
-    return refuse(std::errc::invalid_argument, detail::concat("\"", path, "\" is empty"));
-  }
-  return text;
-}
-
 task<result<void>> start_from_file(std::string path) {
-  auto json = read_file(path);
+  auto json = detail::read_configuration_file(path, "init_subsystems");
   if (!json) co_return std::unexpected(json.error());
   auto started = co_await start_in_turn(std::move(*json), false);
   co_return started;

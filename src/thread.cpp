@@ -4,6 +4,7 @@
 
 #include "concat.hpp"
 #include "env_state.hpp"
+#include "reactor_driver.hpp"
 #include "thread_registry.hpp"
 #include "thread_state.hpp"
 
@@ -25,6 +26,11 @@ result<std::shared_ptr<thread_state>> make(std::string_view name) {
   if (!detail::env_running()) {
     return refuse(std::errc::operation_not_permitted, name,
                   "no environment (call spdk_io::env::start() first and keep it)");
+  }
+  if (detail::reactors_run()) {
+    return refuse(std::errc::operation_not_permitted, name,
+                  "SPDK's application framework polls every SPDK thread itself, on its reactors "
+                  "(run code there with run_on(), or use a thread with reactor_thread)");
   }
   if (name.empty() || name.size() > 255 || name.find('\0') != name.npos) {
     return refuse(std::errc::invalid_argument,
@@ -65,6 +71,10 @@ result<thread> thread::from_native(spdk_thread* native, ownership whose) {
     return refuse(std::errc::invalid_argument, "", "from_native() needs a running SPDK thread");
   }
   const std::string_view name = spdk_thread_get_name(native);
+  if (detail::reactors_run()) {
+    return refuse(std::errc::operation_not_permitted, name,
+                  "a reactor of SPDK's application framework polls it (use reactor_thread)");
+  }
   auto state = detail::wrap_thread(native);
   if (!state) return refuse(std::errc::already_connected, name, "it is the library's already");
   detail::note_foreign_env();

@@ -44,6 +44,7 @@ result<void> send(thread_state& to, message_node& message) {
 }
 
 bool call_base::depart(message_node& message) noexcept {
+  if (!target_) return false;  // error_ says why
   home_ = acting_thread();
   if (!home_ || home_->phase == thread_phase::exited) {
     error_ = error(std::errc::operation_not_permitted, operation_kind::call,

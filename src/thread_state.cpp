@@ -21,6 +21,7 @@
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 
 constinit thread_local thread_state* current_thread = nullptr;
+constinit thread_local bool in_reactor_event = false;
 
 const void* this_os_thread() noexcept {
   static constinit thread_local char token = 0;
@@ -80,6 +81,11 @@ thread_state* thread_of_callback() noexcept {
 void start_as(thread_state& t, owned_coroutine& root) {
   acting_for it(t);
   root.start();
+}
+
+void reset_as(thread_state& t, owned_coroutine& root) noexcept {
+  acting_for it(t);
+  root.reset();
 }
 
 thread_state::thread_state(spdk_thread* thread, std::string_view label)

@@ -38,6 +38,20 @@ enum class native_end {
   leave,    // borrowed: it goes on, the program's
 };
 
+// Linking to it wakes the thread's poller task if that is asleep: where a reactor polls the
+// thread, callbacks link outside any poll() of ours.
+class waking_list : public ready_list {
+ public:
+  explicit waking_list(thread_state& owner) noexcept : owner_(owner) {}
+  void push_back(ready_node& node) noexcept;
+
+ private:
+  thread_state& owner_;
+};
+
+// Set while this OS thread runs a reactor's event, and so is not inside spdk_thread_poll().
+extern constinit thread_local bool in_reactor_event;
+
 // Owned by the spdk_io::thread and by every thread_ref. Except where a member says "any thread",
 // only the OS thread that created it may touch it.
 class thread_state : public std::enable_shared_from_this<thread_state> {
@@ -61,10 +75,7 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   void deliver_messages() noexcept;
 
   // Links a continuation of user code. Wakes the thread's poller task if that is asleep.
-  void make_ready(ready_node& node) noexcept {
-    ready.push_back(node);
-    wake_if_asleep();
-  }
+  void make_ready(ready_node& node) noexcept { ready.push_back(node); }
 
   // Delivers a node through the inbox. Any thread. False if the thread has gone.
   bool deliver(message_node& node) noexcept;
@@ -78,7 +89,7 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   void set_waker(waker* w) noexcept;
 
   bool on_own_os_thread() const noexcept;
-  bool inside_spdk() const noexcept { return in_spdk_ || (reactor_polls && !in_reactor_turn); }
+  bool inside_spdk() const noexcept { return in_spdk_ || (reactor_polls && !in_reactor_event); }
   bool nothing_ready() const noexcept {
     return ready.empty() && internal.empty() && messages.empty() && returns.empty();
   }
@@ -98,10 +109,10 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   const void* const os_thread;
   thread_phase phase = thread_phase::running;
 
-  ready_list ready;     // user code
-  ready_list internal;  // the library's own continuations
-  inbox messages;       // users'; closed when the thread ends
-  inbox returns;        // the library's own, never refused: calls that come home, channels to put
+  waking_list ready{*this};     // user code
+  waking_list internal{*this};  // the library's own continuations
+  inbox messages;               // users'; closed when the thread ends
+  inbox returns;  // the library's own, never refused: calls that come home, channels to put
   timer_queue timers;
   memory_wait waiting{*this};
   std::atomic<bool> asleep{false};
@@ -113,10 +124,7 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   std::size_t calls_out = 0;          // calls that have not come back: to threads, of SPDK
   std::size_t idle_runs = 0;          // entries of this poll that said they had nothing to do
   native_end at_end = native_end::destroy;
-  // A reactor calls spdk_thread_poll(); all code of this OS thread may be inside of that, except
-  // in the driver's turns.
-  bool reactor_polls = false;
-  bool in_reactor_turn = false;
+  bool reactor_polls = false;  // calls spdk_thread_poll(); see reactor_driver.hpp
   bool has_poller_task = false;
   std::string poller_task_executor;  // for the message of a second one
 
@@ -141,6 +149,11 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   std::mutex waker_mutex_;
   waker* waker_ = nullptr;
 };
+
+inline void waking_list::push_back(ready_node& node) noexcept {
+  ready_list::push_back(node);
+  owner_.wake_if_asleep();
+}
 
 // The SPDK thread that this OS thread acts for now; null if none.
 extern constinit thread_local thread_state* current_thread;

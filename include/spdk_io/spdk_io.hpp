@@ -2,6 +2,7 @@
 // All of the core. Adapters for executors are headers of their own, in spdk_io/adapters/.
 #pragma once
 
+#include <spdk_io/app.hpp>
 #include <spdk_io/awaitable.hpp>
 #include <spdk_io/bdev.hpp>
 #include <spdk_io/bdev_desc.hpp>
@@ -25,7 +26,9 @@
 #include <spdk_io/poller_task.hpp>
 #include <spdk_io/qos.hpp>
 #include <spdk_io/registered_memory.hpp>
+#include <spdk_io/reactor_thread.hpp>
 #include <spdk_io/run_loop.hpp>
+#include <spdk_io/run_on.hpp>
 #include <spdk_io/run_until.hpp>
 #include <spdk_io/sleep_for.hpp>
 #include <spdk_io/spawned_thread.hpp>

@@ -102,6 +102,9 @@ class thread {
   // For the library's own parts.
   detail::thread_state& state() const noexcept { return *state_; }
   const std::shared_ptr<detail::thread_state>& shared_state() const noexcept { return state_; }
+  static thread from_state(std::shared_ptr<detail::thread_state> state) noexcept {
+    return thread(std::move(state));
+  }
 
  private:
   explicit thread(std::shared_ptr<detail::thread_state> state) noexcept

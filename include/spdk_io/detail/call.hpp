@@ -41,10 +41,18 @@ struct call_traits {
                                      std::type_identity<result<value>>>::type;
 };
 
+// Where a call goes; nowhere, and why.
+struct call_target {
+  std::shared_ptr<thread_state> thread;
+  error why_not;
+};
+
 // The part that does not depend on the function: where the call is, and its way home.
 class call_base {
  public:
   explicit call_base(std::shared_ptr<thread_state> target) noexcept : target_(std::move(target)) {}
+  explicit call_base(call_target target) noexcept
+      : target_(std::move(target.thread)), error_(target.why_not) {}
   call_base(call_base&&) = default;
   call_base& operator=(call_base&&) = delete;
 
@@ -85,8 +93,8 @@ class [[nodiscard]] call_operation
   using wrapped = typename traits::wrapped;
 
  public:
-  template <class G>
-  call_operation(std::shared_ptr<thread_state> target, G&& f)
+  template <class Target, class G>
+  call_operation(Target target, G&& f)
       : call_base(std::move(target)), function_(std::forward<G>(f)) {}
   call_operation(call_operation&&) = default;
   ~call_operation() {

@@ -103,6 +103,9 @@ class thread_state;
 // before its first suspension belongs to `t` as well.
 void start_as(thread_state& t, owned_coroutine& root);
 
+// Destroys it in the same way.
+void reset_as(thread_state& t, owned_coroutine& root) noexcept;
+
 // Awaits `what` and puts what comes out into `into`, which outlives the coroutine.
 template <class A, class T>
 owned_coroutine run_into(A what, outcome<T>& into) {

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Coroutines inside a program that SPDK's application framework drives: a main of the program's
+// own that calls spdk_app_start().
+#pragma once
+
+#include <spdk_io/awaitable.hpp>
+#include <spdk_io/detail/fatal.hpp>
+#include <spdk_io/detail/root.hpp>
+#include <spdk_io/detail/stop_event.hpp>
+#include <spdk_io/error.hpp>
+#include <spdk_io/task.hpp>
+#include <spdk_io/task_scope.hpp>
+#include <spdk_io/thread.hpp>
+#include <spdk_io/thread_ref.hpp>
+
+#include <concepts>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+namespace spdk_io::inline SPDK_IO_ABI {
+namespace detail {
+class reactor_host;
+}
+
+// Lets coroutines run on an SPDK thread that one of SPDK's reactors polls. The thread stays the
+// program's: its callbacks, pollers and messages go on; coroutines run in between, in events of
+// the same reactor, so that all descriptors and channels of the thread may be used in both.
+//
+//   static void start(void*) {                      // as given to spdk_app_start()
+//     static auto coroutines = spdk_io::reactor_thread::start().value();
+//     coroutines.spawn(my_task());
+//   }
+//   …  coroutines.stop([](spdk_io::result<void>) { spdk_app_stop(0); });
+//
+// A coroutine must not hold its core for long: while it blocks (block_on does), the reactor's
+// other threads wait.
+//
+// Thread: used on its own, in SPDK's callbacks or in coroutines; ref() and request_stop() on any.
+// The destructor needs stop() to have been called before, else it ends the program with a
+// message: it may run inside a callback, where it cannot wait for what is in flight.
+class reactor_thread {
+ public:
+  // Called in a callback of the SPDK thread that is to be used (the function that was given to
+  // spdk_app_start(), a message, a poller). Until the end of stop() the thread stays on its core.
+  // Errors: no current SPDK thread; no reactor runs here; the library has the thread already.
+  static result<reactor_thread> start();
+
+  reactor_thread(reactor_thread&&) = default;
+  reactor_thread& operator=(reactor_thread&&) = delete;
+  ~reactor_thread();
+
+  // Starts a coroutine, task, or other awaitable; it begins after the calling callback, outside
+  // the poll of the thread. stop() reports the first that failed; an exception ends the program.
+  // Error: stop() has been called; `what` is destroyed.
+  template <awaitable A>
+  result<void> spawn(A&& what) {
+    static_assert(!std::is_lvalue_reference_v<A>, "spawn() takes its task over: std::move it");
+    return ref().send([host = host_.get(), what = std::move(what)]() mutable {
+      tasks_of(*host).spawn(std::move(what));
+    });
+  }
+
+  // The same with a callback for what it gives, called from the reactor, outside any poll.
+  template <awaitable A, std::invocable<std::remove_cvref_t<await_result_t<A>>> F>
+  result<void> spawn(A&& what, F done) {
+    return spawn(with_callback<std::remove_cvref_t<A>, F>(std::forward<A>(what), std::move(done)));
+  }
+
+  // For what takes a thread: block_on, statistics. Requires: stop() has not called back.
+  spdk_io::thread& thread() const noexcept;
+  thread_ref ref() const noexcept;
+
+  bool stop_requested() const noexcept;
+  // Tells the coroutines that they are to stop. Any thread.
+  void request_stop() noexcept;
+  // co_await: until that. Error: no SPDK thread is attached here.
+  [[nodiscard]] detail::stop_wait wait_for_stop() noexcept;
+
+  // Requests the stop, waits, without blocking, until all that was spawned has ended, gives back
+  // what the library opened on the thread, and calls `then` in a message of the thread. From then
+  // on the thread is the program's alone, and spdk_app_stop() may be called. Once only.
+  void stop(std::move_only_function<void(result<void>)> then);
+
+ private:
+  explicit reactor_thread(std::shared_ptr<detail::reactor_host> host) noexcept
+      : host_(std::move(host)) {}
+  static task_scope& tasks_of(detail::reactor_host& host) noexcept;
+
+  template <class A, class F>
+  static task<void> with_callback(A what, F done) {
+    if constexpr (std::is_void_v<await_result_t<A>>) {
+      co_await std::move(what);
+      std::invoke(done);
+    } else {
+      std::invoke(done, co_await std::move(what));
+    }
+  }
+
+  std::shared_ptr<detail::reactor_host> host_;
+};
+
+}  // namespace spdk_io::inline SPDK_IO_ABI
