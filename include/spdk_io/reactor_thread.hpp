@@ -23,7 +23,38 @@
 namespace spdk_io::inline SPDK_IO_ABI {
 namespace detail {
 class reactor_host;
+
+// An awaitable, or a function that returns one: it is kept, with what it has captured, until the
+// coroutine that it returned has ended.
+template <class F>
+concept startable =
+    !std::is_lvalue_reference_v<F> &&
+    (awaitable<F> || requires(std::remove_cvref_t<F>& f) { requires awaitable<decltype(f())>; });
+
+template <class F>
+auto call_and_await(F f) -> task<await_result_t<std::invoke_result_t<F&>>> {
+  co_return co_await f();
 }
+
+template <startable F>
+auto to_awaitable(F&& f) {
+  if constexpr (awaitable<F>) {
+    return std::remove_cvref_t<F>(std::move(f));
+  } else {
+    return call_and_await<std::remove_cvref_t<F>>(std::move(f));
+  }
+}
+
+template <class F>
+using started_value_t =
+    std::remove_cvref_t<await_result_t<decltype(to_awaitable(std::declval<F>()))>>;
+
+template <class F, class T>
+inline constexpr bool takes = std::invocable<F&, T>;
+template <class F>
+inline constexpr bool takes<F, void> = std::invocable<F&>;
+
+}  // namespace detail
 
 // Lets coroutines run on an SPDK thread that one of SPDK's reactors polls. The thread stays the
 // program's: its callbacks, pollers and messages go on; coroutines run in between, in events of
@@ -52,21 +83,22 @@ class reactor_thread {
   reactor_thread& operator=(reactor_thread&&) = delete;
   ~reactor_thread();
 
-  // Starts a coroutine, task, or other awaitable; it begins after the calling callback, outside
+  // Starts a task or other awaitable, or the coroutine that a function returns (which is kept
+  // until that has ended: a lambda may capture). It begins after the calling callback, outside
   // the poll of the thread. stop() reports the first that failed; an exception ends the program.
   // Error: stop() has been called; `what` is destroyed.
-  template <awaitable A>
-  result<void> spawn(A&& what) {
-    static_assert(!std::is_lvalue_reference_v<A>, "spawn() takes its task over: std::move it");
+  template <detail::startable F>
+  result<void> spawn(F&& what) {
     return ref().send([host = host_.get(), what = std::move(what)]() mutable {
-      tasks_of(*host).spawn(std::move(what));
+      tasks_of(*host).spawn(detail::to_awaitable(std::move(what)));
     });
   }
 
   // The same with a callback for what it gives, called from the reactor, outside any poll.
-  template <awaitable A, std::invocable<std::remove_cvref_t<await_result_t<A>>> F>
-  result<void> spawn(A&& what, F done) {
-    return spawn(with_callback<std::remove_cvref_t<A>, F>(std::forward<A>(what), std::move(done)));
+  template <detail::startable F, class Done>
+    requires detail::takes<Done, detail::started_value_t<F>>
+  result<void> spawn(F&& what, Done done) {
+    return spawn(with_callback(detail::to_awaitable(std::move(what)), std::move(done)));
   }
 
   // For what takes a thread: block_on, statistics. Requires: stop() has not called back.
@@ -89,8 +121,8 @@ class reactor_thread {
       : host_(std::move(host)) {}
   static task_scope& tasks_of(detail::reactor_host& host) noexcept;
 
-  template <class A, class F>
-  static task<void> with_callback(A what, F done) {
+  template <class A, class Done>
+  static task<void> with_callback(A what, Done done) {
     if constexpr (std::is_void_v<await_result_t<A>>) {
       co_await std::move(what);
       std::invoke(done);
