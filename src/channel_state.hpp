@@ -44,6 +44,9 @@ struct channel_state {
   const std::uint32_t block_size;
   node_ring in_flight;            // I/O at SPDK
   std::size_t waiting = 0;        // I/O that waits for memory, in the thread's memory_wait
+  node_ring held;                 // zcopy_buffers
+  std::size_t lent = 0;           // zcopies between start and end; see zcopy.cpp
+  std::size_t ending = 0;         // of these, ends at SPDK that nobody awaits
   bool retiring = false;          // takes no more; goes when it is unused
   bool retire_requested = false;  // with desc's mutex
   owned_message<channel_state> retire;
@@ -57,7 +60,7 @@ struct channel_state {
     if (retiring && unused()) [[unlikely]]
       retire_later();
   }
-  bool unused() const noexcept { return in_flight.empty() && waiting == 0; }
+  bool unused() const noexcept { return in_flight.empty() && waiting == 0 && lent == 0; }
 
  private:
   ~channel_state() = default;

@@ -233,6 +233,12 @@ std::string error::message() const {
     const auto number = static_cast<std::uint32_t>(text_or_source_);
     if (auto text = texts().find(number); !text.empty()) return text;
   }
+  // What it was lies with whoever ended it.
+  if (why_ == fault::zcopy_ended) {
+    return detail::concat(
+        operation_text(what_),
+        ": it has ended (committed, released, moved from, or its thread has ended)");
+  }
   std::string out = operation_info{.kind = what_,
                                    .device = device(),
                                    .offset = offset_,
@@ -289,8 +295,7 @@ std::string error::message() const {
     case fault::no_metadata: return out + "the device has no metadata apart from its blocks";
     case fault::short_metadata:
       return out + "the metadata buffer is smaller than the blocks' metadata";
-    case fault::zcopy_ended:
-      return out + "it has ended (committed, released, moved from, or its thread has ended)";
+    case fault::zcopy_ended: break;
     case fault::change_under_way:
       return out + "another change is under way (try again when it is done)";
     case fault::no_histogram: return out + "none is being taken (call enable_histogram() first)";

@@ -7,7 +7,9 @@
 #include "thread_state.hpp"
 
 #include <spdk_io/detail/fatal.hpp>
+#include <spdk_io/extended_io_operation.hpp>
 #include <spdk_io/io_operation.hpp>
+#include <spdk_io/zcopy.hpp>
 
 #include <spdk/bdev.h>
 
@@ -165,9 +167,14 @@ int io_core::submit() noexcept {
   return unit_ == io_unit::bytes ? submit_bytes() : submit_blocks();
 }
 
-// Nothing has arguments of its own yet.
-bool io_core::prepare_special() noexcept { return true; }
-int io_core::submit_special() noexcept { return -ENOTSUP; }
+bool io_core::prepare_special() noexcept {
+  return is_zcopy_start() || static_cast<extended_io_core&>(*this).prepare();
+}
+
+int io_core::submit_special() noexcept {
+  return is_zcopy_start() ? static_cast<zcopy_core&>(*this).submit()
+                          : static_cast<extended_io_core&>(*this).submit();
+}
 
 int io_core::submit_bytes() noexcept {
   channel_state& ch = channel();
@@ -184,6 +191,7 @@ int io_core::submit_bytes() noexcept {
     case operation_kind::write_zeroes:
       return spdk_bdev_write_zeroes(desc, ch.native, offset_, length_, on_complete, this);
     case operation_kind::reset: return spdk_bdev_reset(desc, ch.native, on_complete, this);
+    case operation_kind::compare: return submit_compare(nullptr, 0);
     default: return -ENOTSUP;
   }
 }
@@ -202,14 +210,40 @@ int io_core::submit_blocks() noexcept {
       return spdk_bdev_unmap_blocks(desc, ch.native, offset_, length_, on_complete, this);
     case operation_kind::write_zeroes:
       return spdk_bdev_write_zeroes_blocks(desc, ch.native, offset_, length_, on_complete, this);
+    case operation_kind::compare: return submit_compare(nullptr, 0);
     default: return -ENOTSUP;
   }
+}
+
+// SPDK has it in blocks only.
+int io_core::submit_compare(iovec* buffers, int buffer_count) noexcept {
+  channel_state& ch = channel();
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  if (!in_blocks(first, count)) return -EINVAL;
+  if (!buffers) {
+    return spdk_bdev_compare_blocks(ch.native_desc, ch.native, buffer_, first, count, on_complete,
+                                    this);
+  }
+  return spdk_bdev_comparev_blocks(ch.native_desc, ch.native, buffers, buffer_count, first, count,
+                                   on_complete, this);
+}
+
+bool io_core::in_blocks(std::uint64_t& first, std::uint64_t& count) noexcept {
+  first = offset_;
+  count = length_;
+  if (unit_ == io_unit::blocks) return true;
+  const std::uint32_t block = channel().block_size;
+  first /= block;
+  count /= block;
+  return first * block == offset_ && count * block == length_;
 }
 
 int io_core::submit_vector() noexcept {
   channel_state& ch = channel();
   auto* buffers = static_cast<iovec*>(buffer_);
   auto count = static_cast<int>(capacity_);
+  if (kind_ == operation_kind::compare) return submit_compare(buffers, count);
   const bool read = kind_ == operation_kind::read;
   if (unit_ == io_unit::bytes) {
     return (read ? spdk_bdev_readv : spdk_bdev_writev)(ch.native_desc, ch.native, buffers, count,
@@ -280,6 +314,10 @@ void io_core::to_bytes(std::uint32_t block_size) noexcept {
   unit_ = io_unit::bytes;
   offset_ = saturating_product(offset_, block_size);
   length_ = saturating_product(length_, block_size);
+  if (kind_ == operation_kind::copy) {
+    auto& source = static_cast<extended_io_core&>(*this).source_;
+    source = saturating_product(source, block_size);
+  }
 }
 
 // Keeps all that the error will say, while channel and device are there to be asked.
@@ -288,24 +326,27 @@ void io_core::describe_failure(int code) noexcept {
   code_ = code;
   const std::uint32_t block = ch.block_size;
   const std::uint64_t blocks = spdk_bdev_get_num_blocks(ch.bdev);
-  const bool bytes = unit_ == io_unit::bytes;
   if (code == EBADF) why_ = fault::read_only;
   if (code == ENOTSUP) why_ = fault::unsupported;
-  if (code == EINVAL && why_ == fault::none) {
-    // SPDK answers all of these alike; a person wants to know which.
-    const std::uint64_t first = bytes ? offset_ / block : offset_;
-    const std::uint64_t count = bytes ? length_ / block : length_;
-    if (bytes && offset_ % block != 0) {
-      why_ = fault::misaligned_offset;
-    } else if (bytes && length_ % block != 0) {
-      why_ = fault::misaligned_length;
-    } else if (first > blocks || count > blocks - first) {
-      why_ = fault::past_end;
-    }
-  }
+  if (code == EINVAL && why_ == fault::none) why_ = explain_invalid(blocks);
   to_bytes(block);
   place_ = {.device = ch.name, .block_size = block};
   device_size_ = blocks * block;
+}
+
+// SPDK answers all of these alike; a person wants to know which.
+fault io_core::explain_invalid(std::uint64_t device_blocks) const noexcept {
+  const std::uint32_t block = channel().block_size;
+  const bool bytes = unit_ == io_unit::bytes;
+  if (bytes && offset_ % block != 0) return fault::misaligned_offset;
+  if (bytes && length_ % block != 0) return fault::misaligned_length;
+  const std::uint64_t first = bytes ? offset_ / block : offset_;
+  const std::uint64_t count = bytes ? length_ / block : length_;
+  if (first > device_blocks || count > device_blocks - first) return fault::past_end;
+  if (kind_ == operation_kind::compare_and_write && count > spdk_bdev_get_acwu(channel().bdev)) {
+    return fault::beyond_atomic_unit;
+  }
+  return fault::none;
 }
 
 error::io io_core::failure() const noexcept {
@@ -327,13 +368,17 @@ operation_info io_core::info() const noexcept {
   const std::uint32_t name = ready ? place_.device : channel().name;
   const std::uint32_t block_size = ready ? place_.block_size : channel().block_size;
   const std::uint32_t scale = unit_ == io_unit::blocks ? block_size : 1;
-  return {.kind = kind_,
-          .state = ready                         ? operation_state::completed
-                   : io_stage == stage_in_flight ? operation_state::in_flight
-                                                 : operation_state::waiting_for_memory,
-          .device = device_name(name),
-          .offset = saturating_product(offset_, scale),
-          .length = saturating_product(length_, scale)};
+  return {
+      .kind = kind_,
+      .state = ready                         ? operation_state::completed
+               : io_stage == stage_in_flight ? operation_state::in_flight
+                                             : operation_state::waiting_for_memory,
+      .device = device_name(name),
+      .offset = saturating_product(offset_, scale),
+      .length = saturating_product(length_, scale),
+      .source = kind_ == operation_kind::copy
+                    ? saturating_product(static_cast<const extended_io_core&>(*this).source_, scale)
+                    : 0};
 }
 
 // Its coroutine is being destroyed. Runs no user code and leaves nothing that SPDK could touch.

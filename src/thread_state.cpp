@@ -10,6 +10,7 @@
 #include <spdk_io/detail/fatal.hpp>
 #include <spdk_io/detail/io_core.hpp>
 #include <spdk_io/detail/root.hpp>
+#include <spdk_io/zcopy.hpp>
 
 #include <spdk/env.h>
 #include <spdk/thread.h>
@@ -228,13 +229,14 @@ std::size_t thread_state::io_in_flight() const noexcept {
   std::size_t count = waiting.waiters().size();
   for (const auto& [desc, channel] : channels) {
     channel->in_flight.for_each([&](const ready_node&) { ++count; });
+    count += channel->ending;
   }
   return count;
 }
 
 bool thread_state::io_at_spdk() const noexcept {
   for (const auto& [desc, channel] : channels) {
-    if (!channel->in_flight.empty()) return true;
+    if (!channel->in_flight.empty() || channel->ending > 0) return true;
   }
   return false;
 }
@@ -247,9 +249,26 @@ std::vector<operation_info> thread_state::operations() const {
   ready.for_each([&](const ready_node& node) {
     if (node.io_stage != 0) add(node);
   });
-  for (const auto& [desc, channel] : channels) channel->in_flight.for_each(add);
+  for (const auto& [desc, channel] : channels) {
+    channel->in_flight.for_each(add);
+    channel->held.for_each([&](const ready_node& node) {
+      out.push_back(static_cast<const zcopy_buffer::link&>(node).buffer->info());
+    });
+  }
   waiting.waiters().for_each(add);
   return out;
+}
+
+bool thread_state::lends() const noexcept {
+  return std::ranges::any_of(channels, [](const auto& each) { return each.second->lent > 0; });
+}
+
+void thread_state::take_back_lent() noexcept {
+  for (const auto& [desc, channel] : channels) {
+    while (!channel->held.empty()) {
+      static_cast<zcopy_buffer::link&>(channel->held.front()).buffer->end_unawaited();
+    }
+  }
 }
 
 void thread_state::shut_down() noexcept {
@@ -291,7 +310,7 @@ void thread_state::cancel_timers() noexcept {
 }
 
 bool thread_state::drained() const noexcept {
-  return nothing_ready() && !any_io() && calls_out == 0;
+  return nothing_ready() && !any_io() && calls_out == 0 && !lends();
 }
 
 // Everything accepted is finished: I/O, messages, and what they resume. What runs here may still
@@ -311,8 +330,12 @@ void thread_state::drain_user_code() noexcept {
       fatal_exception(concat("a continuation that ran while thread \"", name, "\" ended"));
     }
     cancel_timers();
-    // A call may be the deletion of a device that this thread has open.
-    if (calls_out > 0 && nothing_ready() && !any_io()) close_opened();
+    if (nothing_ready() && !any_io()) {
+      // Nobody is left here who would end these. (Who holds them now finds them empty.)
+      take_back_lent();
+      // A call may be the deletion of a device that this thread has open.
+      if (calls_out > 0) close_opened();
+    }
     if (!warned && spdk_get_ticks() > warn_at) {
       warned = true;
       std::fprintf(stderr,

@@ -133,6 +133,8 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   std::size_t run_internal() noexcept;
   std::size_t run_ready(std::size_t limit);
   void poll_adopted(std::uint32_t max_messages);
+  bool lends() const noexcept;
+  void take_back_lent() noexcept;
   bool drained() const noexcept;
   void cancel_timers() noexcept;
   void drain_user_code() noexcept;

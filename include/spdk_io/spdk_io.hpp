@@ -15,9 +15,13 @@
 #include <spdk_io/error.hpp>
 #include <spdk_io/executor.hpp>
 #include <spdk_io/histogram.hpp>
+#include <spdk_io/extended_io_operation.hpp>
+#include <spdk_io/gather_list.hpp>
 #include <spdk_io/idle.hpp>
+#include <spdk_io/io_calls.hpp>
 #include <spdk_io/io_channel.hpp>
 #include <spdk_io/io_operation.hpp>
+#include <spdk_io/io_options.hpp>
 #include <spdk_io/log.hpp>
 #include <spdk_io/operation_info.hpp>
 #include <spdk_io/ownership.hpp>
@@ -41,3 +45,4 @@
 #include <spdk_io/thread_ref.hpp>
 #include <spdk_io/when_all.hpp>
 #include <spdk_io/yield.hpp>
+#include <spdk_io/zcopy.hpp>

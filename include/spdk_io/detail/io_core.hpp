@@ -88,6 +88,9 @@ class io_core : public ready_node {
     return kind_ == operation_kind::read || kind_ == operation_kind::write ||
            kind_ == operation_kind::compare;
   }
+  bool is_zcopy_start() const noexcept {
+    return kind_ == operation_kind::zcopy_read || kind_ == operation_kind::zcopy_write;
+  }
 
   bool use_channel_of_this_thread() noexcept;
   bool refuse() noexcept;
@@ -102,12 +105,16 @@ class io_core : public ready_node {
   int submit_bytes() noexcept;
   int submit_blocks() noexcept;
   int submit_vector() noexcept;
+  int submit_compare(iovec* buffers, int count) noexcept;
+  // False, with why_, where the range in bytes is not one of whole blocks.
+  bool in_blocks(std::uint64_t& first, std::uint64_t& count) noexcept;
 
   void put_in_flight(channel_state& channel) noexcept;
   void complete() noexcept;
   bool unsupported() const noexcept;
   void to_bytes(std::uint32_t block_size) noexcept;
   void describe_failure(int code) noexcept;
+  fault explain_invalid(std::uint64_t device_blocks) const noexcept;
   void take_status(spdk_bdev_io* io) noexcept;
   error::io failure() const noexcept;
   error make_error() const noexcept;
