@@ -29,8 +29,8 @@
 #include <spdk_io/poller_coroutine.hpp>
 #include <spdk_io/poller_task.hpp>
 #include <spdk_io/qos.hpp>
-#include <spdk_io/registered_memory.hpp>
 #include <spdk_io/reactor_thread.hpp>
+#include <spdk_io/registered_memory.hpp>
 #include <spdk_io/run_loop.hpp>
 #include <spdk_io/run_on.hpp>
 #include <spdk_io/run_until.hpp>
