@@ -131,6 +131,11 @@ bool spdk_bdev_desc_is_dif_check_enabled(spdk_bdev_desc* desc, spdk_dif_check_ty
   return spdk_bdev_is_dif_check_enabled(desc->bdev, check_type);
 }
 
+bool spdk_bdev_desc_hide_metadata(spdk_bdev_desc* desc) { return desc->hide_metadata; }
+
+// The modules here have no context for users.
+void* spdk_bdev_get_module_ctx(spdk_bdev_desc* /*desc*/) { return nullptr; }
+
 bool spdk_bdev_io_type_supported(spdk_bdev* bdev, spdk_bdev_io_type io_type) {
   return bdev->supports(io_type) ||
          (io_type == SPDK_BDEV_IO_TYPE_WRITE_ZEROES && bdev->supports(SPDK_BDEV_IO_TYPE_WRITE));
@@ -242,6 +247,8 @@ void* spdk_bdev_io_get_md_buf(spdk_bdev_io* io) {
 }
 
 uint32_t spdk_bdev_io_get_block_size(spdk_bdev_io* io) { return desc_block_size(io->desc); }
+
+bool spdk_bdev_io_hide_metadata(spdk_bdev_io* io) { return io->desc->hide_metadata; }
 
 uint64_t spdk_bdev_io_get_seek_offset(const spdk_bdev_io* io) { return io->seek_offset; }
 

@@ -18,6 +18,7 @@ struct spdk_bdev_desc {
   void* event_arg = nullptr;
   spdk_bdev_desc* next = nullptr;  ///< of the same device; guarded by the device's mutex
   bool write = false;
+  bool hide_metadata = false;  ///< of a device without any
 
   std::mutex mutex;
   unsigned references = 0;  ///< events under way, and walks over the channels

@@ -365,3 +365,21 @@ int spdk_bdev_seek_hole(spdk_bdev_desc* desc, spdk_io_channel* ch, uint64_t offs
                         spdk_bdev_io_completion_cb cb, void* cb_arg) {
   return seek({desc, ch, cb, cb_arg}, SPDK_BDEV_IO_TYPE_SEEK_HOLE, offset_blocks);
 }
+
+int spdk_bdev_write_uncorrectable_blocks(spdk_bdev_desc* desc, spdk_io_channel* ch,
+                                         uint64_t offset_blocks, uint64_t num_blocks,
+                                         spdk_bdev_io_completion_cb cb, void* cb_arg) {
+  if (!desc->write) {
+    return -EBADF;
+  }
+  const block_range range{offset_blocks, num_blocks};
+  if (!valid(desc->bdev, range)) {
+    return -EINVAL;
+  }
+  if (!desc->bdev->supports(SPDK_BDEV_IO_TYPE_WRITE_UNCORRECTABLE)) {
+    return -ENOTSUP;
+  }
+  const target to{desc, ch, cb, cb_arg};
+  spdk_bdev_io* io = start(to, SPDK_BDEV_IO_TYPE_WRITE_UNCORRECTABLE, range);
+  return io != nullptr ? submit(to, io) : -ENOMEM;
+}

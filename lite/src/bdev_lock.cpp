@@ -32,6 +32,7 @@ bool overlaps_any(const range_lock& lock, const lock_list& locks) {
 bool writes(spdk_bdev_io_type type) {
   switch (type) {
     case SPDK_BDEV_IO_TYPE_WRITE:
+    case SPDK_BDEV_IO_TYPE_WRITE_UNCORRECTABLE:
     case SPDK_BDEV_IO_TYPE_UNMAP:
     case SPDK_BDEV_IO_TYPE_WRITE_ZEROES:
     case SPDK_BDEV_IO_TYPE_ZCOPY:

@@ -40,6 +40,15 @@ void ignore_event(spdk_bdev_event_type /*type*/, spdk_bdev* /*bdev*/, void* /*ct
 
 // --- descriptors: the functions ending in _locked need registry and device to be locked ---
 
+int check_hidden_metadata(const spdk_bdev* bdev) {
+  if (bdev->md_len == 0) {
+    return 0;  // nothing to hide
+  }
+  SPDK_ERRLOG("the metadata of bdev %s cannot be hidden%s\n", bdev->name.c_str(),
+              bdev->md_interleave ? " by this stand-in for SPDK" : ": it is not in the blocks");
+  return bdev->md_interleave ? -ENOTSUP : -EINVAL;
+}
+
 spdk_bdev_desc* open_locked(spdk_bdev* bdev, bool write, spdk_bdev_event_cb_t cb, void* arg) {
   if (bdev->state != spdk_bdev::phase::ready) {
     return nullptr;
@@ -505,8 +514,20 @@ const spdk_bdev_aliases_list* spdk_bdev_get_aliases(const spdk_bdev* bdev) {
   return &bdev->aliases;
 }
 
+void spdk_bdev_open_opts_init(spdk_bdev_open_opts* opts, size_t opts_size) {
+  opts->size = sizeof(*opts);
+  if (opts_size >= offsetof(spdk_bdev_open_opts, hide_metadata) + sizeof(opts->hide_metadata)) {
+    opts->hide_metadata = false;
+  }
+}
+
 int spdk_bdev_open_ext(const char* bdev_name, bool write, spdk_bdev_event_cb_t event_cb,
                        void* event_ctx, spdk_bdev_desc** desc) {
+  return spdk_bdev_open_ext_v2(bdev_name, write, event_cb, event_ctx, nullptr, desc);
+}
+
+int spdk_bdev_open_ext_v2(const char* bdev_name, bool write, spdk_bdev_event_cb_t event_cb,
+                          void* event_ctx, spdk_bdev_open_opts* opts, spdk_bdev_desc** desc) {
   if (event_cb == nullptr) {
     SPDK_ERRLOG("opening a bdev takes an event callback\n");
     return -EINVAL;
@@ -522,13 +543,25 @@ int spdk_bdev_open_ext(const char* bdev_name, bool write, spdk_bdev_event_cb_t e
     SPDK_NOTICELOG("no bdev is named %s now\n", bdev_name);
     return -ENODEV;
   }
+  const bool hide =
+      opts != nullptr &&
+      opts->size >= offsetof(spdk_bdev_open_opts, hide_metadata) + sizeof(opts->hide_metadata) &&
+      opts->hide_metadata;
+  if (const int rc = hide ? check_hidden_metadata(it->second) : 0; rc != 0) {
+    return rc;
+  }
   const std::lock_guard lock(it->second->mutex);
+  *desc = nullptr;
   if (write && it->second->state == spdk_bdev::phase::ready && it->second->claimed_by != nullptr) {
     log_claimed(it->second);
     return -EPERM;
   }
   *desc = open_locked(it->second, write, event_cb, event_ctx);
-  return *desc != nullptr ? 0 : -ENODEV;
+  if (*desc == nullptr) {
+    return -ENODEV;
+  }
+  (*desc)->hide_metadata = hide;
+  return 0;
 }
 
 void spdk_bdev_close(spdk_bdev_desc* desc) {

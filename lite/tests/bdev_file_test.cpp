@@ -118,6 +118,54 @@ class file_bdev : public testing::TestWithParam<const char*> {
   std::unique_ptr<device> d;
 };
 
+TEST_P(file_bdev, compare_copy_and_compare_and_write_are_emulated) {
+  create();
+  EXPECT_FALSE(spdk_bdev_io_type_supported(d->bdev(), SPDK_BDEV_IO_TYPE_COMPARE));
+  EXPECT_FALSE(spdk_bdev_io_type_supported(d->bdev(), SPDK_BDEV_IO_TYPE_COPY));
+  const std::size_t size = 300 * 1024;  // more than one buffer of the layer's
+  dma_memory m(size);
+  for (std::size_t i = 0; i < size; ++i) {
+    m.data[i] = static_cast<unsigned char>(i / 700);
+  }
+  ASSERT_TRUE(write(m.data, 0, size));
+  outcome copy;
+  ASSERT_EQ(spdk_bdev_copy_blocks(d->desc, d->ch, 1000, 0, size / 512, outcome::callback, &copy),
+            0);
+  EXPECT_FALSE(copy.done);
+  EXPECT_TRUE(copy.wait());
+  dma_memory in(size);
+  ASSERT_TRUE(read(in.data, std::size_t{1000} * 512, size));
+  EXPECT_EQ(std::memcmp(in.data, m.data, size), 0);
+
+  outcome same;
+  outcome different;
+  outcome too_large;
+  const auto cb = outcome::callback;
+  ASSERT_EQ(spdk_bdev_compare_blocks(d->desc, d->ch, m.data, 1000, 100, cb, &same), 0);
+  EXPECT_TRUE(same.wait());
+  ASSERT_EQ(spdk_bdev_compare_blocks(d->desc, d->ch, m.data, 1001, 100, cb, &different), 0);
+  EXPECT_FALSE(different.wait());
+  EXPECT_EQ(different.sct, SPDK_NVME_SCT_MEDIA_ERROR);
+  EXPECT_EQ(different.sc, SPDK_NVME_SC_COMPARE_FAILURE);
+  ASSERT_EQ(spdk_bdev_compare_blocks(d->desc, d->ch, m.data, 0, 512, cb, &too_large), 0);
+  EXPECT_FALSE(too_large.wait());
+  EXPECT_EQ(too_large.sct, 0);
+
+  dma_memory ones(512, 1);
+  iovec compare{m.data, 512};
+  iovec wanted{ones.data, 512};
+  for (const bool first : {true, false}) {
+    outcome o;
+    ASSERT_EQ(spdk_bdev_comparev_and_writev_blocks(d->desc, d->ch, &compare, 1, &wanted, 1, 1000, 1,
+                                                   cb, &o),
+              0);
+    EXPECT_FALSE(o.done);
+    EXPECT_EQ(o.wait(), first);
+  }
+  ASSERT_TRUE(read(in.data, std::size_t{1000} * 512, 512));
+  EXPECT_TRUE(in.all(1, 0, 512));
+}
+
 TEST_P(file_bdev, properties) {
   create();
   spdk_bdev* bdev = d->bdev();

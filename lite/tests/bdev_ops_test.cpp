@@ -672,6 +672,42 @@ TEST(bdev_ext, sizes_and_metadata_are_checked) {
   EXPECT_EQ(remove("malloc", "md"), 0);
 }
 
+// --- options of a descriptor ---
+
+TEST(bdev_open_options, hiding_metadata) {
+  ASSERT_EQ(create_malloc_md("md", 8, false), 0);
+  spdk_bdev_open_opts opts;
+  spdk_bdev_open_opts_init(&opts, sizeof(opts));
+  EXPECT_EQ(opts.size, sizeof(opts));
+  EXPECT_FALSE(opts.hide_metadata);
+  opts.hide_metadata = true;
+  const auto event = [](spdk_bdev_event_type, spdk_bdev*, void*) {};
+  spdk_bdev_desc* desc = nullptr;
+  EXPECT_EQ(spdk_bdev_open_ext_v2("md", true, event, nullptr, &opts, &desc), -EINVAL);
+  EXPECT_EQ(spdk_bdev_open_ext_v2("md", true, nullptr, nullptr, &opts, &desc), -EINVAL);
+  EXPECT_EQ(spdk_bdev_open_ext_v2("nosuch", true, event, nullptr, &opts, &desc), -ENODEV);
+  ASSERT_EQ(spdk_bdev_open_ext_v2("first", true, event, nullptr, &opts, &desc), 0);
+  EXPECT_TRUE(spdk_bdev_desc_hide_metadata(desc));
+  EXPECT_EQ(spdk_bdev_desc_get_block_size(desc), 512U);
+  EXPECT_EQ(spdk_bdev_get_module_ctx(desc), nullptr);
+  spdk_bdev_close(desc);
+  opts.size = 8;  // hide_metadata lies behind
+  ASSERT_EQ(spdk_bdev_open_ext_v2("md", true, event, nullptr, &opts, &desc), 0);
+  EXPECT_FALSE(spdk_bdev_desc_hide_metadata(desc));
+  spdk_bdev_close(desc);
+  EXPECT_EQ(remove("malloc", "md"), 0);
+}
+
+TEST(bdev_uncorrectable, is_not_for_these_devices) {
+  device d("first");
+  device ro("first", false);
+  outcome o;
+  const auto cb = outcome::callback;
+  EXPECT_EQ(spdk_bdev_write_uncorrectable_blocks(ro.desc, ro.ch, 99, 1, cb, &o), -EBADF);
+  EXPECT_EQ(spdk_bdev_write_uncorrectable_blocks(d.desc, d.ch, 99, 1, cb, &o), -EINVAL);
+  EXPECT_EQ(spdk_bdev_write_uncorrectable_blocks(d.desc, d.ch, 0, 1, cb, &o), -ENOTSUP);
+}
+
 // --- seeking ---
 
 struct seek_result {

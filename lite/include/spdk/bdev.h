@@ -174,11 +174,27 @@ int spdk_for_each_bdev_by_name(void* ctx, spdk_for_each_bdev_fn fn, const char**
  */
 int spdk_bdev_open_ext(const char* bdev_name, bool write, spdk_bdev_event_cb_t event_cb,
                        void* event_ctx, struct spdk_bdev_desc** desc);
+
+struct spdk_bdev_open_opts {
+  size_t size;
+  /* Blocks without metadata. -EINVAL where it is separate, -ENOTSUP where it is interleaved. */
+  bool hide_metadata;
+};
+SPDK_STATIC_ASSERT(sizeof(struct spdk_bdev_open_opts) == 16, "size of spdk_bdev_open_opts");
+
+void spdk_bdev_open_opts_init(struct spdk_bdev_open_opts* opts, size_t opts_size);
+/* opts may be NULL. */
+int spdk_bdev_open_ext_v2(const char* bdev_name, bool write, spdk_bdev_event_cb_t event_cb,
+                          void* event_ctx, struct spdk_bdev_open_opts* opts,
+                          struct spdk_bdev_desc** desc);
 void spdk_bdev_close(struct spdk_bdev_desc* desc);
 struct spdk_bdev* spdk_bdev_desc_get_bdev(struct spdk_bdev_desc* desc);
 
 /* The channel of the current SPDK thread; to be put with spdk_put_io_channel(). */
 struct spdk_io_channel* spdk_bdev_get_io_channel(struct spdk_bdev_desc* desc);
+
+/* What the device's module shows to those who know it; NULL here. */
+void* spdk_bdev_get_module_ctx(struct spdk_bdev_desc* desc);
 
 struct spdk_bdev_open_async_opts {
   size_t size;
@@ -252,6 +268,7 @@ bool spdk_bdev_desc_is_md_separate(struct spdk_bdev_desc* desc);
 enum spdk_dif_type spdk_bdev_desc_get_dif_type(struct spdk_bdev_desc* desc);
 enum spdk_dif_pi_format spdk_bdev_desc_get_dif_pi_format(struct spdk_bdev_desc* desc);
 bool spdk_bdev_desc_is_dif_head_of_md(struct spdk_bdev_desc* desc);
+bool spdk_bdev_desc_hide_metadata(struct spdk_bdev_desc* desc);
 bool spdk_bdev_desc_is_dif_check_enabled(struct spdk_bdev_desc* desc,
                                          enum spdk_dif_check_type check_type);
 
@@ -390,6 +407,10 @@ int spdk_bdev_write_zeroes(struct spdk_bdev_desc* desc, struct spdk_io_channel* 
 int spdk_bdev_write_zeroes_blocks(struct spdk_bdev_desc* desc, struct spdk_io_channel* ch,
                                   uint64_t offset_blocks, uint64_t num_blocks,
                                   spdk_bdev_io_completion_cb cb, void* cb_arg);
+/* Makes reads of the blocks fail until they are written; -ENOTSUP where the device cannot. */
+int spdk_bdev_write_uncorrectable_blocks(struct spdk_bdev_desc* desc, struct spdk_io_channel* ch,
+                                         uint64_t offset_blocks, uint64_t num_blocks,
+                                         spdk_bdev_io_completion_cb cb, void* cb_arg);
 int spdk_bdev_unmap(struct spdk_bdev_desc* desc, struct spdk_io_channel* ch, uint64_t offset,
                     uint64_t nbytes, spdk_bdev_io_completion_cb cb, void* cb_arg);
 int spdk_bdev_unmap_blocks(struct spdk_bdev_desc* desc, struct spdk_io_channel* ch,
@@ -451,6 +472,7 @@ void spdk_bdev_io_get_nvme_fused_status(const struct spdk_bdev_io* bdev_io, uint
                                         int* first_sct, int* first_sc, int* second_sct,
                                         int* second_sc);
 uint32_t spdk_bdev_io_get_block_size(struct spdk_bdev_io* bdev_io);
+bool spdk_bdev_io_hide_metadata(struct spdk_bdev_io* bdev_io);
 uint64_t spdk_bdev_io_get_seek_offset(const struct spdk_bdev_io* bdev_io);
 
 /* --- statistics --- */
