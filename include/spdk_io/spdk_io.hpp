@@ -14,9 +14,9 @@
 #include <spdk_io/env.hpp>
 #include <spdk_io/error.hpp>
 #include <spdk_io/executor.hpp>
-#include <spdk_io/histogram.hpp>
 #include <spdk_io/extended_io_operation.hpp>
 #include <spdk_io/gather_list.hpp>
+#include <spdk_io/histogram.hpp>
 #include <spdk_io/idle.hpp>
 #include <spdk_io/io_calls.hpp>
 #include <spdk_io/io_channel.hpp>
