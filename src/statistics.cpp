@@ -16,7 +16,6 @@ namespace {
 spdk_bdev_reset_stat_mode native_mode(statistics_reset reset) {
   switch (reset) {
     case statistics_reset::extremes: return SPDK_BDEV_RESET_STAT_MAXMIN;
-    case statistics_reset::errors: return SPDK_BDEV_RESET_STAT_ERROR;
     case statistics_reset::all: return SPDK_BDEV_RESET_STAT_ALL;
     case statistics_reset::none: break;
   }

@@ -40,8 +40,7 @@ struct io_statistics {
 enum class statistics_reset : std::uint8_t {
   none,
   extremes,  // the smallest and largest latencies
-  errors,    // the errors by status, which only SPDK's RPC shows
-  all,
+  all,       // those, counts and sums
 };
 
 // The whole device: all channels of all threads, those that have gone too. SPDK asks each thread
