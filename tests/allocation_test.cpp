@@ -3,10 +3,16 @@
 // OS thread and while it measures.
 #include "devices.hpp"
 
+#include <spdk/bdev.h>
+
+#include <sys/uio.h>
+
 #include <cerrno>
 #include <cstdlib>
 #include <memory>
 #include <optional>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -84,17 +90,19 @@ constexpr std::uint64_t measured = 100'000;
 // Switches the count on after the warm-up, and off when enough was measured.
 class counter {
  public:
+  explicit counter(std::uint64_t start = warm_up, std::uint64_t count = measured)
+      : start_(start), end_(start + count) {}
   ~counter() { measuring = false; }
   bool one_more() {
     ++completed_;
-    if (completed_ == warm_up) {
+    if (completed_ == start_) {
       allocations = frees = 0;
       measuring = true;
     }
-    if (completed_ == warm_up + measured) measuring = false;
-    return completed_ < warm_up + measured;
+    if (completed_ == end_) measuring = false;
+    return completed_ < end_;
   }
-  bool finished() const { return completed_ >= warm_up + measured; }
+  bool finished() const { return completed_ >= end_; }
   void expect_none() const {
     EXPECT_TRUE(finished());
     EXPECT_EQ(allocations, 0u);
@@ -102,6 +110,8 @@ class counter {
   }
 
  private:
+  std::uint64_t start_;
+  std::uint64_t end_;
   std::uint64_t completed_ = 0;
 };
 
@@ -252,6 +262,151 @@ void call_back_at_depth(const bdev_desc& disk, sio::dma_span into, std::size_t d
 TEST_F(allocation, none_for_callbacks) {
   call_back_at_depth(disk, buffer, 1);
   call_back_at_depth(disk, buffer, 32);
+}
+
+// ---- every operation --------------------------------------------------------------------------
+
+// The same operation over and over, awaited; allocations of the measured ones.
+template <class Make>
+std::uint64_t allocations_of(Make make) {
+  counter count(500, 5000);
+  auto body = [&]() -> sio::task<void> {
+    while (!count.finished()) {
+      auto r = co_await make();
+      EXPECT_TRUE(r.has_value()) << message_of(r);
+      count.one_more();
+    }
+  };
+  sio::run_until(main_thread(), body());
+  EXPECT_TRUE(count.finished());
+  return allocations;
+}
+
+// The same in C.
+template <class Submit>
+std::uint64_t allocations_in_c(Submit submit) {
+  counter count(500, 5000);
+  while (!count.finished()) {
+    bool done = false;
+    auto on_done = [](spdk_bdev_io* io, bool success, void* argument) {
+      EXPECT_TRUE(success);
+      *static_cast<bool*>(argument) = true;
+      spdk_bdev_free_io(io);
+    };
+    EXPECT_EQ(submit(on_done, &done), 0);
+    while (!done) main_thread().poll();
+    count.one_more();
+  }
+  return allocations;
+}
+
+// With a callback, in an object that is made anew each time and kept by the caller.
+template <class Make>
+class caller_of {
+ public:
+  explicit caller_of(Make make) : make_(std::move(make)) { next(); }
+  std::uint64_t allocations_at_end() {
+    while (!count_.finished()) main_thread().poll();
+    return allocations;
+  }
+
+ private:
+  using operation = std::invoke_result_t<Make&>;
+  struct on_done {
+    caller_of* self;
+    void operator()(typename operation::value_type r) const {
+      EXPECT_TRUE(r.has_value());
+      caller_of& caller = *self;
+      if (caller.count_.one_more()) caller.next();
+    }
+  };
+  void next() {
+    pending_.emplace(make_(), on_done{this});
+    pending_->start();
+  }
+
+  Make make_;
+  counter count_{500, 5000};
+  std::optional<sio::pending<operation, on_done>> pending_;
+};
+
+class allocation_by : public testing::Test {
+ protected:
+  void SetUp() override {
+#ifdef SPDK_IO_TEST_SANITIZED
+    GTEST_SKIP() << "a sanitizer has replaced malloc already";
+#endif
+    must(run(sio::init_subsystems(
+        R"({"subsystems":[{"subsystem":"bdev","config":[{"method":"bdev_malloc_create","params":)"
+        R"({"name":"m0","num_blocks":2048,"block_size":512,"md_size":8,"md_interleave":false}}]}]})")));
+    disk = must(bdev_desc::open("m0"));
+    buffer = must(sio::dma_buffer::zeroed(4096));
+    metadata = must(sio::dma_buffer::zeroed(64));
+    parts = {buffer.first(512), buffer.subspan(512, 512)};
+  }
+  bdev_desc disk;
+  sio::dma_buffer buffer;
+  sio::dma_buffer metadata;
+  std::vector<sio::dma_span> parts;
+};
+
+TEST_F(allocation_by, no_operation) {
+  EXPECT_EQ(allocations_of([&] { return disk.flush(0, 512); }), 0u);
+  EXPECT_EQ(allocations_of([&] { return disk.write_zeroes(0, 512); }), 0u);
+  EXPECT_EQ(allocations_of([&] { return disk.unmap_blocks(0, 8); }), 0u);
+  EXPECT_EQ(allocations_of([&] { return disk.compare(buffer, 0); }), 0u);
+  EXPECT_EQ(allocations_of([&] { return disk.comparev_blocks(parts, 0); }), 0u);
+  EXPECT_EQ(allocations_of([&] { return disk.copy({.from = 0, .to = 4096, .length = 4096}); }), 0u);
+  EXPECT_EQ(allocations_of([&] { return disk.write_with_metadata(buffer, metadata, 0); }), 0u);
+  EXPECT_EQ(allocations_of([&] { return disk.readv_blocks_with_metadata(parts, metadata, 0); }),
+            0u);
+  EXPECT_EQ(allocations_of([&] { return disk.read(buffer, 0, {.metadata = metadata}); }), 0u);
+  EXPECT_EQ(allocations_of([&] { return disk.writev(parts, 0, {}); }), 0u);
+}
+
+TEST_F(allocation_by, no_zcopy) {
+  EXPECT_EQ(allocations_of([&] { return disk.zcopy_read(0, 4096); }), 0u);  // each one is dropped
+  auto both = [&]() -> std::uint64_t {
+    counter count(500, 5000);
+    auto body = [&]() -> sio::task<void> {
+      while (!count.finished()) {
+        auto z = co_await disk.zcopy_write(0, 4096);
+        EXPECT_TRUE(z.has_value());
+        auto r = co_await z->commit();
+        EXPECT_TRUE(r.has_value());
+        count.one_more();
+      }
+    };
+    sio::run_until(main_thread(), body());
+    return allocations;
+  };
+  EXPECT_EQ(both(), 0u);
+}
+
+TEST_F(allocation_by, no_callback) {
+  auto expect_none = [](auto make) { EXPECT_EQ(caller_of(make).allocations_at_end(), 0u); };
+  expect_none([&] { return disk.compare_blocks(buffer, 0, 1); });
+  expect_none([&] { return disk.copy_blocks({.from = 0, .to = 8, .length = 8}); });
+  expect_none([&] { return disk.read_with_metadata(buffer, metadata, 0); });
+  expect_none([&] { return disk.zcopy_read_blocks(0, 8); });
+}
+
+// SPDK itself allocates for these. The library adds nothing.
+TEST_F(allocation_by, nothing_besides_spdks_own) {
+  auto channel = must(disk.channel());
+  iovec one = {buffer.data(), 512};
+  const auto compare_and_write =
+      allocations_in_c([&](spdk_bdev_io_completion_cb done, void* argument) {
+        return spdk_bdev_comparev_and_writev_blocks(disk.native_handle(), channel.native_handle(),
+                                                    &one, 1, &one, 1, 0, 1, done, argument);
+      });
+  EXPECT_EQ(allocations_of(
+                [&] { return channel.compare_and_write(buffer.first(512), buffer.first(512), 0); }),
+            compare_and_write);
+  const auto reset = allocations_in_c([&](spdk_bdev_io_completion_cb done, void* argument) {
+    return spdk_bdev_reset(disk.native_handle(), channel.native_handle(), done, argument);
+  });
+  EXPECT_EQ(allocations_of([&] { return channel.reset(); }), reset);
 }
 
 // With waiting for memory on the way, too.

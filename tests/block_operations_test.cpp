@@ -302,6 +302,11 @@ TEST_F(with_metadata, is_compared) {
   auto r = run(disk.compare_with_metadata(data, metadata, 0));
   EXPECT_EQ(message_of(r), "compare of 4096 bytes at 0 on m0: the data differs (NVMe 2/85h)");
   EXPECT_TRUE(r.error() == std::errc::illegal_byte_sequence);
+  data.data()[5] ^= std::byte{1};
+  // Of the metadata SPDK compares more than the first block's only where the device does it.
+  metadata.data()[0] ^= std::byte{1};
+  r = run(disk.compare_with_metadata(data, metadata, 0));
+  EXPECT_EQ(message_of(r), "compare of 4096 bytes at 0 on m0: the data differs (NVMe 2/85h)");
 }
 
 TEST_F(with_metadata, refusals) {

@@ -227,6 +227,55 @@ TEST_F(destroyed_coroutine, by_an_exception_through_block_on) {
   });
 }
 
+// Every other kind of operation: destroyed in flight, with its buffers.
+TEST_F(destroyed_coroutine, with_other_operations_in_flight) {
+  on_each([&](kind k) {
+    const bool resets = k != kind::uring;
+    auto zeroes = must(sio::dma_buffer::zeroed(length));
+    const auto make = [&](int which, plain_buffer& buffer, plain_buffer& other, auto run_it) {
+      switch (which) {
+        case 0: return run_it(disk.write_zeroes(0, length));
+        case 1: return run_it(disk.compare(buffer.span(), 0));
+        case 2: return run_it(disk.unmap(0, length));
+        case 3:
+          return run_it(
+              disk.compare_and_write(buffer.span().first(512), other.span().first(512), 0));
+        case 4: return run_it(disk.copy({.from = 0, .to = length, .length = length}));
+        case 5: return run_it(disk.read(buffer.span(), 0, {}));
+        case 6: return run_it(disk.reset());
+        default: return;
+      }
+    };
+    for (int which = 0; which < (resets ? 7 : 6); ++which) {
+      for (int polls = 0; polls < 3; ++polls) {
+        SCOPED_TRACE("operation " + std::to_string(which) + " after " + std::to_string(polls));
+        auto buffer = std::make_unique<plain_buffer>();
+        auto other = std::make_unique<plain_buffer>();
+        int resumed = 0;
+        make(which, *buffer, *other, [&](auto op) {
+          auto body = [&]() -> sio::task<void> {
+            co_await std::move(op);
+            ++resumed;
+          };
+          running awaiting(body());
+          for (int i = 0; i < polls && resumed == 0; ++i) main_thread().poll(1);
+          const int before = resumed;
+          awaiting.destroy();
+          EXPECT_EQ(resumed, before);
+          if (polls == 0) {
+            EXPECT_EQ(resumed, 0);
+          }
+        });
+        buffer.reset();
+        other.reset();
+        EXPECT_TRUE(main_thread().operations().empty());
+      }
+    }
+    plain_buffer last;
+    expect_untouched(last);
+  });
+}
+
 // `pending` without coroutines: destroying it cancels the callback.
 TEST_F(destroyed_coroutine, or_pending_operation) {
   on_each([&](kind) {

@@ -149,7 +149,8 @@ class io_calls {
 
   // With the blocks' metadata in a buffer of its own: bdev_info::metadata_size bytes for each
   // block, on a device that keeps it apart (metadata_interleaved is false). Errors besides the
-  // others': invalid_argument (the device has none; the buffer is too small).
+  // others': invalid_argument (the device has none; the buffer is too small). Where SPDK emulates a
+  // comparison it looks at the metadata of the first block only.
   [[nodiscard]] extended_io_operation read_with_metadata(dma_span into, dma_span metadata,
                                                          std::uint64_t offset) const noexcept {
     return make_metadata(operation_kind::read, bytes, one(into), metadata, offset, into.size());
