@@ -56,11 +56,29 @@ int pass_on(spdk_bdev_io* io, const base_bdev& base, spdk_io_channel* ch, std::u
             spdk_bdev_io_completion_cb cb) {
   spdk_bdev_desc* desc = base.desc();
   const std::uint64_t at = io->offset_blocks + offset;
+  spdk_bdev_ext_io_opts opts{};
+  opts.size = sizeof(opts);
+  opts.metadata = io->md_buf;
   switch (io->type) {
     case SPDK_BDEV_IO_TYPE_READ:
-      return spdk_bdev_readv_blocks(desc, ch, io->iovs, io->iovcnt, at, io->num_blocks, cb, io);
+      return spdk_bdev_readv_blocks_ext(desc, ch, io->iovs, io->iovcnt, at, io->num_blocks, cb, io,
+                                        &opts);
     case SPDK_BDEV_IO_TYPE_WRITE:
-      return spdk_bdev_writev_blocks(desc, ch, io->iovs, io->iovcnt, at, io->num_blocks, cb, io);
+      return spdk_bdev_writev_blocks_ext(desc, ch, io->iovs, io->iovcnt, at, io->num_blocks, cb, io,
+                                         &opts);
+    case SPDK_BDEV_IO_TYPE_COMPARE:
+      return io->md_buf == nullptr
+                 ? spdk_bdev_comparev_blocks(desc, ch, io->iovs, io->iovcnt, at, io->num_blocks, cb,
+                                             io)
+                 : spdk_bdev_comparev_blocks_with_md(desc, ch, io->iovs, io->iovcnt, io->md_buf, at,
+                                                     io->num_blocks, cb, io);
+    case SPDK_BDEV_IO_TYPE_COPY:
+      return spdk_bdev_copy_blocks(desc, ch, at, io->src_offset_blocks + offset, io->num_blocks, cb,
+                                   io);
+    case SPDK_BDEV_IO_TYPE_ZCOPY:
+      // At the end too, as in SPDK: the buffer that it lends is the device's memory anyway.
+      return spdk_bdev_zcopy_start(desc, ch, nullptr, 0, at, io->num_blocks, io->zcopy.populate, cb,
+                                   io);
     case SPDK_BDEV_IO_TYPE_WRITE_ZEROES:
       return spdk_bdev_write_zeroes_blocks(desc, ch, at, io->num_blocks, cb, io);
     case SPDK_BDEV_IO_TYPE_UNMAP:
@@ -73,6 +91,19 @@ int pass_on(spdk_bdev_io* io, const base_bdev& base, spdk_io_channel* ch, std::u
       return spdk_bdev_abort(desc, ch, io->abort_target, cb, io);
     default: return -ENOTSUP;
   }
+}
+
+void lend_on(spdk_bdev_io* io, const spdk_bdev_io* base_io) {
+  if (io->type == SPDK_BDEV_IO_TYPE_ZCOPY && base_io->iovs != nullptr) {
+    bdev_io_set_buf(io, base_io->iovs[0].iov_base, base_io->iovs[0].iov_len);
+  }
+}
+
+void complete_passed_on(spdk_bdev_io* base_io, bool /*success*/, void* arg) {
+  auto* io = static_cast<spdk_bdev_io*>(arg);
+  lend_on(io, base_io);
+  bdev_io_complete(io, bdev_io_take_status(io, base_io));
+  spdk_bdev_free_io(base_io);
 }
 
 void submit_later(spdk_bdev_io* io, spdk_io_channel* base_ch) {

@@ -56,6 +56,12 @@ inline vbdev_channel* to_vbdev_channel(spdk_io_channel* ch) {
 int pass_on(spdk_bdev_io* io, const base_bdev& base, spdk_io_channel* base_ch, std::uint64_t offset,
             spdk_bdev_io_completion_cb cb);
 
+/// If it is a zcopy: lends the buffer that the device below lent.
+void lend_on(spdk_bdev_io* io, const spdk_bdev_io* base_io);
+
+/// A callback for pass_on(): completes the I/O as the one below did.
+void complete_passed_on(spdk_bdev_io* base_io, bool success, void* io);
+
 /// For -ENOMEM from pass_on(): gives the I/O to the module again once an object is free.
 void submit_later(spdk_bdev_io* io, spdk_io_channel* base_ch);
 

@@ -163,6 +163,7 @@ void error_bdev::done(spdk_bdev_io* base_io, bool success, void* arg) {
   channel* ch = to_channel(spdk_bdev_io_get_io_channel(io));
   assert(ch->in_flight > 0);
   --ch->in_flight;
+  lend_on(io, base_io);
   if (success && io->type == SPDK_BDEV_IO_TYPE_READ &&
       driver_ctx<task>(io)->how == effect::corrupt_data) {
     corrupt(io, static_cast<error_bdev*>(io->bdev)->fault_of(io->type));

@@ -53,7 +53,8 @@ class passthru_bdev final : public stacked_bdev {
 
   static void start_io(spdk_io_channel* ch, spdk_bdev_io* io) {
     spdk_io_channel* below = to_vbdev_channel(ch)->base;
-    const int rc = pass_on(io, static_cast<passthru_bdev*>(io->bdev)->base(), below, 0, done);
+    const int rc =
+        pass_on(io, static_cast<passthru_bdev*>(io->bdev)->base(), below, 0, complete_passed_on);
     if (rc == -ENOMEM) {
       SPDK_ERRLOG("No memory, start to queue io for passthru.\n");
       submit_later(io, below);
@@ -61,12 +62,6 @@ class passthru_bdev final : public stacked_bdev {
       SPDK_ERRLOG("ERROR on bdev_io submission!\n");
       bdev_io_complete(io, io_status::failed);
     }
-  }
-
-  static void done(spdk_bdev_io* base_io, bool /*success*/, void* arg) {
-    auto* io = static_cast<spdk_bdev_io*>(arg);
-    bdev_io_complete(io, bdev_io_take_status(io, base_io));
-    spdk_bdev_free_io(base_io);
   }
 };
 

@@ -59,19 +59,13 @@ class split_part final : public part_bdev {
   }
 
   static void start_io(spdk_io_channel* ch, spdk_bdev_io* io) {
-    const int rc = static_cast<split_part*>(io->bdev)->pass_on_to_base(io, ch, done);
+    const int rc = static_cast<split_part*>(io->bdev)->pass_on_to_base(io, ch, complete_passed_on);
     if (rc == -ENOMEM) {
       submit_later(io, to_vbdev_channel(ch)->base);
     } else if (rc != 0) {
       SPDK_ERRLOG("split: error on io submission, rc=%d.\n", rc);
       bdev_io_complete(io, io_status::failed);
     }
-  }
-
-  static void done(spdk_bdev_io* base_io, bool /*success*/, void* arg) {
-    auto* io = static_cast<spdk_bdev_io*>(arg);
-    bdev_io_complete(io, bdev_io_take_status(io, base_io));
-    spdk_bdev_free_io(base_io);
   }
 };
 
