@@ -5,10 +5,12 @@
 #include "callback_wait.hpp"
 #include "concat.hpp"
 #include "configuration.hpp"
-#include "subsystem_state.hpp"
+#include "device_call.hpp"
+#include "device_files.hpp"
 
 #include <spdk/bdev.h>
 #include <spdk/bdev_module.h>
+#include <spdk/init.h>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -21,49 +23,9 @@
 namespace spdk_io::inline SPDK_IO_ABI {
 namespace {
 
-std::string what_is_made(std::string_view name, std::string_view module) {
-  return detail::concat("creation of \"", name.substr(0, 256), "\" (", module, ")");
-}
-
-error refused(std::errc code, std::string_view what, std::string_view why) {
-  return error(code, operation_kind::create_bdev, detail::concat(what, ": ", why));
-}
-
-// Assembles the parameters of a call; what has its default is left to SPDK.
-class parameters {
- public:
-  explicit parameters(std::string_view name) { text_ = "{\"name\":" + detail::quote(name); }
-  parameters& text(std::string_view key, std::string_view value) {
-    return value.empty() ? *this : raw(key, detail::quote(value));
-  }
-  parameters& number(std::string_view key, std::uint64_t value) {
-    return raw(key, std::to_string(value));
-  }
-  parameters& number_unless_zero(std::string_view key, std::uint64_t value) {
-    return value == 0 ? *this : number(key, value);
-  }
-  parameters& flag(std::string_view key, bool value) { return value ? raw(key, "true") : *this; }
-  std::string str() const { return text_ + '}'; }
-
- private:
-  parameters& raw(std::string_view key, std::string_view value) {
-    text_ += detail::concat(",\"", key, "\":", value);
-    return *this;
-  }
-  std::string text_;
-};
-
-result<void> check_name(std::string_view name, std::string_view what) {
-  if (name.empty() || name.size() > 255 || name.find('\0') != name.npos) {
-    return std::unexpected(refused(std::errc::invalid_argument, what,
-                                   "the name must have 1 to 255 characters and no NUL"));
-  }
-  return {};
-}
-
 result<void> check_size(std::uint64_t size, std::uint32_t block, std::string_view what) {
   if (block == 0 || size == 0 || size % block != 0) {
-    return std::unexpected(refused(
+    return std::unexpected(detail::not_created(
         std::errc::invalid_argument, what,
         detail::concat("size ", size, " must be a multiple, above 0, of block_size ", block)));
   }
@@ -76,8 +38,8 @@ result<void> check_file(const std::string& file, bool write, std::string_view wh
   if (fd < 0) {
     const int code = errno;
     return std::unexpected(
-        refused(std::errc{code}, what,
-                detail::concat("cannot open \"", file, "\": ", std::strerror(code))));
+        detail::not_created(std::errc{code}, what,
+                            detail::concat("cannot open \"", file, "\": ", std::strerror(code))));
   }
   ::close(fd);
   return {};
@@ -91,37 +53,63 @@ std::uint32_t block_size_of_file(std::string_view file, std::uint32_t asked) {
   return about.st_size % 4096 == 0 ? 4096 : 512;
 }
 
-// What a creation needs, owned: options are views, and are gone when the task runs.
-struct creation {
-  std::string method;
-  std::string name;
-  std::string params;
-  std::string what;
-  result<void> valid;
-};
+// The call that makes the device `name`.
+detail::device_call creation(std::string_view method, std::string_view name,
+                             const detail::parameters& params, std::string_view what,
+                             result<void> valid) {
+  return {.kind = operation_kind::create_bdev,
+          .what = std::string(what),
+          .method = std::string(method),
+          .params = params.str(),
+          .valid = valid,
+          .check = [name = std::string(name), what = std::string(what)] {
+            return detail::check_free(name, what);
+          }};
+}
 
-task<result<std::string>> create(creation c) {
-  if (!c.valid) co_return std::unexpected(c.valid.error());
-  auto home = co_await detail::subsystem_thread();
-  if (!home) co_return std::unexpected(home.error());
-  if (spdk_bdev_get_by_name(c.name.c_str())) {
-    co_return std::unexpected(
-        refused(std::errc::file_exists, c.what, "a device of that name exists already"));
-  }
-  auto made = co_await detail::run_call(c.method, c.params, operation_kind::create_bdev, c.what);
+// `file`: what it is made of, or empty.
+task<result<std::string>> create(detail::device_call call, std::string name, std::string file) {
+  auto made = co_await detail::run_device_call(std::move(call));
   if (!made) co_return std::unexpected(made.error());
-  co_return c.name;
+  auto device = file.empty() ? nullptr : detail::find_device(name);
+  if (device) detail::remember_file(detail::uuid_of(device), file);
+  co_return name;
 }
 
 // The name and the size, or the name and the file.
 template <class Options>
 result<void> check(const Options& o, std::string_view what, bool write = true) {
-  if (auto ok = check_name(o.name, what); !ok) return ok;
+  if (auto ok = detail::check_name(o.name, what); !ok) return ok;
   if constexpr (requires { o.file; }) {
     return check_file(std::string(o.file), write, what);
   } else {
     return check_size(o.size, o.block_size, what);
   }
+}
+
+bool is_going(spdk_bdev* device) {
+  spdk_bdev_desc* desc = nullptr;
+  auto ignore = [](spdk_bdev_event_type, spdk_bdev*, void*) {};
+  if (spdk_bdev_open_ext(spdk_bdev_get_name(device), false, ignore, nullptr, &desc) != 0) {
+    return true;
+  }
+  spdk_bdev_close(desc);
+  return false;
+}
+
+// These two modules make a device anew when the one below comes again, unless it was they who
+// deleted it. Their call ends with the device, so it takes no turn: others would wait for that.
+void unregister(spdk_bdev* device, detail::callback_wait& done) {
+  for (std::string_view module : {"passthru", "delay"}) {
+    if (!detail::is_of_module(device, module)) continue;
+    auto json = detail::one_call(detail::concat("bdev_", module, "_delete"),
+                                 detail::parameters(spdk_bdev_get_name(device)).str());
+    spdk_subsystem_load_config(json.data(), static_cast<ssize_t>(json.size()),
+                               detail::callback_wait::on_done, &done, true);
+    return;
+  }
+  spdk_bdev_unregister(
+      device, [](void* context, int rc) { detail::callback_wait::on_done(rc, context); }, &done);
 }
 
 task<result<void>> delete_named(std::string name) {
@@ -133,18 +121,21 @@ task<result<void>> delete_named(std::string name) {
           error(code, operation_kind::delete_bdev,
                 detail::concat("deletion of \"", name.substr(0, 256), "\": ", why)));
     };
-    spdk_bdev* found = name.find('\0') == name.npos ? spdk_bdev_get_by_name(name.c_str()) : nullptr;
-    if (!found) {
-      co_return refuse(std::errc::no_such_device,
-                       detail::concat("no such device (known: ", detail::known_bdevs(), ")"));
+    spdk_bdev* found = detail::find_device(name);
+    if (!found) co_return refuse(std::errc::no_such_device, detail::no_such_device());
+    const auto uuid = detail::uuid_of(found);
+    int rc = is_going(found) ? -EBUSY : 0;
+    if (rc == 0) {
+      detail::callback_wait done("the deletion of a device that is still open");
+      unregister(found, done);
+      rc = co_await done;
     }
-    detail::callback_wait done("the deletion of a device that is still open");
-    spdk_bdev_unregister(
-        found, [](void* context, int rc) { detail::callback_wait::on_done(rc, context); }, &done);
-    int rc = co_await done;
-    if (rc == 0) co_return result<void>();
-    co_return refuse(std::errc{-rc},
-                     rc == -EBUSY ? "it is being deleted already" : std::strerror(-rc));
+    if (rc != 0) {
+      co_return refuse(std::errc{-rc},
+                       rc == -EBUSY ? "it is being deleted already" : std::strerror(-rc));
+    }
+    detail::forget_file(uuid);
+    co_return result<void>();
   };
   auto deleted = co_await home->call(run);
   co_return deleted;
@@ -153,45 +144,48 @@ task<result<void>> delete_named(std::string name) {
 }  // namespace
 
 task<result<std::string>> create_bdev(const malloc_bdev& o) {
-  auto what = what_is_made(o.name, "malloc");
-  auto params = parameters(o.name)
+  auto what = detail::creation_of(o.name, "malloc");
+  auto params = detail::parameters(o.name)
                     .number("num_blocks", o.size / std::max(o.block_size, 1u))
                     .number("block_size", o.block_size)
                     .number_unless_zero("physical_block_size", o.physical_block_size)
                     .number_unless_zero("optimal_io_boundary", o.optimal_boundary)
                     .text("uuid", o.uuid);
-  return create({"bdev_malloc_create", std::string(o.name), params.str(), what, check(o, what)});
+  return create(creation("bdev_malloc_create", o.name, params, what, check(o, what)),
+                std::string(o.name), {});
 }
 
 task<result<std::string>> create_bdev(const null_bdev& o) {
-  auto what = what_is_made(o.name, "null");
-  auto params = parameters(o.name)
+  auto what = detail::creation_of(o.name, "null");
+  auto params = detail::parameters(o.name)
                     .number("num_blocks", o.size / std::max(o.block_size, 1u))
                     .number("block_size", o.block_size)
                     .number_unless_zero("physical_block_size", o.physical_block_size)
                     .text("uuid", o.uuid);
-  return create({"bdev_null_create", std::string(o.name), params.str(), what, check(o, what)});
+  return create(creation("bdev_null_create", o.name, params, what, check(o, what)),
+                std::string(o.name), {});
 }
 
 task<result<std::string>> create_bdev(const uring_bdev& o) {
-  auto what = what_is_made(o.name, "uring");
-  auto params = parameters(o.name)
+  auto what = detail::creation_of(o.name, "uring");
+  auto params = detail::parameters(o.name)
                     .text("filename", o.file)
                     .number_unless_zero("block_size", block_size_of_file(o.file, o.block_size))
                     .text("uuid", o.uuid);
-  return create({"bdev_uring_create", std::string(o.name), params.str(), what, check(o, what)});
+  return create(creation("bdev_uring_create", o.name, params, what, check(o, what)),
+                std::string(o.name), std::string(o.file));
 }
 
 task<result<std::string>> create_bdev(const aio_bdev& o) {
-  auto what = what_is_made(o.name, "aio");
-  auto params = parameters(o.name)
+  auto what = detail::creation_of(o.name, "aio");
+  auto params = detail::parameters(o.name)
                     .text("filename", o.file)
                     .number_unless_zero("block_size", block_size_of_file(o.file, o.block_size))
                     .flag("readonly", o.read_only)
                     .flag("fallocate", o.fallocate)
                     .text("uuid", o.uuid);
-  return create(
-      {"bdev_aio_create", std::string(o.name), params.str(), what, check(o, what, !o.read_only)});
+  return create(creation("bdev_aio_create", o.name, params, what, check(o, what, !o.read_only)),
+                std::string(o.name), std::string(o.file));
 }
 
 task<result<void>> delete_bdev(std::string_view name) { return delete_named(std::string(name)); }

@@ -112,14 +112,18 @@ task<result<void>> load_configuration(std::string json, operation_kind kind, std
   co_return std::unexpected(error(failure.code, kind, concat(what, ": ", failure.text)));
 }
 
+std::string one_call(std::string_view method, std::string_view params) {
+  return concat(R"({"subsystems":[{"subsystem":"bdev","config":[{"method":)", quote(method),
+                R"(,"params":)", params, "}]}]}");
+}
+
 task<result<void>> run_call(std::string method, std::string params, operation_kind kind,
-                            std::string what) {
+                            std::string what, std::move_only_function<result<void>()> check) {
   auto home = co_await subsystem_thread();
   if (!home) co_return std::unexpected(home.error());
-  std::string json = concat(R"({"subsystems":[{"subsystem":"bdev","config":[{"method":)",
-                            quote(method), R"(,"params":)", params, "}]}]}");
+  std::string json = one_call(method, params);
   auto run = [&]() -> task<result<void>> {
-    return load_configuration_in_turn(std::move(json), kind, std::move(what));
+    return load_configuration_in_turn(std::move(json), kind, std::move(what), std::move(check));
   };
   auto ran = co_await home->call(run);
   co_return ran;

@@ -6,6 +6,7 @@
 #include <spdk_io/task.hpp>
 #include <spdk_io/thread_ref.hpp>
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -15,14 +16,19 @@ namespace spdk_io::inline SPDK_IO_ABI::detail {
 // holder of the turn. `what` begins the error's message.
 task<result<void>> load_configuration(std::string json, operation_kind kind, std::string what);
 
-// The same, waiting for the turn.
-task<result<void>> load_configuration_in_turn(std::string json, operation_kind kind,
-                                              std::string what);
+// The same, waiting for the turn; then check(), if there is one, may refuse.
+task<result<void>> load_configuration_in_turn(
+    std::string json, operation_kind kind, std::string what,
+    std::move_only_function<result<void>()> check = nullptr);
 
 // Runs one call, e.g. "bdev_null_create", with `params`, a JSON object. Any attached thread;
-// starts the subsystems if need be.
+// starts the subsystems if need be. check() runs there as well, just before it.
 task<result<void>> run_call(std::string method, std::string params, operation_kind kind,
-                            std::string what);
+                            std::string what,
+                            std::move_only_function<result<void>()> check = nullptr);
+
+// A configuration that consists of one call.
+std::string one_call(std::string_view method, std::string_view params);
 
 // The thread that runs the subsystems, which are started without a configuration if need be.
 task<result<thread_ref>> subsystem_thread();

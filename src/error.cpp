@@ -103,6 +103,8 @@ std::string_view operation_text(operation_kind kind) {
     case operation_kind::zcopy_release: return "release of a zcopy";
     case operation_kind::create_bdev: return "creation of a device";
     case operation_kind::delete_bdev: return "deletion of a device";
+    case operation_kind::change_bdev: return "change of a device";
+    case operation_kind::resize_bdev: return "resizing of a device";
     case operation_kind::load_config: return "configuration";
     case operation_kind::call: return "call";
     case operation_kind::sleep: return "sleep";

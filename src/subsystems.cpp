@@ -162,8 +162,12 @@ task<result<void>> init_subsystems(const config_file& file) {
 namespace detail {
 
 task<result<void>> load_configuration_in_turn(std::string json, operation_kind kind,
-                                              std::string what) {
+                                              std::string what,
+                                              std::move_only_function<result<void>()> check) {
   auto turn = co_await runtime().turns.take();
+  if (check) {
+    if (auto ok = check(); !ok) co_return ok;
+  }
   auto loaded = co_await load_configuration(std::move(json), kind, std::move(what));
   co_return loaded;
 }

@@ -39,6 +39,8 @@ enum class operation_kind : std::uint8_t {
   zcopy_release,
   create_bdev,
   delete_bdev,
+  change_bdev,
+  resize_bdev,
   load_config,
   call,
   sleep,

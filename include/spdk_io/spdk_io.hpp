@@ -13,6 +13,7 @@
 #include <spdk_io/dma_buffer.hpp>
 #include <spdk_io/env.hpp>
 #include <spdk_io/error.hpp>
+#include <spdk_io/error_injection.hpp>
 #include <spdk_io/executor.hpp>
 #include <spdk_io/extended_io_operation.hpp>
 #include <spdk_io/gather_list.hpp>
@@ -31,11 +32,13 @@
 #include <spdk_io/qos.hpp>
 #include <spdk_io/reactor_thread.hpp>
 #include <spdk_io/registered_memory.hpp>
+#include <spdk_io/resize_bdev.hpp>
 #include <spdk_io/run_loop.hpp>
 #include <spdk_io/run_on.hpp>
 #include <spdk_io/run_until.hpp>
 #include <spdk_io/sleep_for.hpp>
 #include <spdk_io/spawned_thread.hpp>
+#include <spdk_io/stacked_bdev_options.hpp>
 #include <spdk_io/start.hpp>
 #include <spdk_io/statistics.hpp>
 #include <spdk_io/subsystems.hpp>
