@@ -24,6 +24,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace spdk_io::inline SPDK_IO_ABI {
 namespace {
@@ -324,7 +325,7 @@ void application::on_exception(void* argument, std::exception_ptr e) {
   application& self = *static_cast<core_thread*>(argument)->app;
   {
     std::lock_guard lock(self.escaped_mutex_);
-    if (!self.escaped_) self.escaped_ = e;
+    if (!self.escaped_) self.escaped_ = std::move(e);
   }
   // If main's thread has ended, so has main.
   if (auto main_thread = detail::find_thread(self.threads_.front().native)) {
