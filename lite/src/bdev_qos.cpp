@@ -105,7 +105,10 @@ void submit_queued(bdev_channel* ch, qos& q) {
 
 void submit_channel(spdk_io_channel_iter* i) {
   bdev_channel* ch = to_bdev_channel(spdk_io_channel_iter_get_channel(i));
-  submit_queued(ch, *ch->bdev->qos);
+  // The limits may have been lifted since the walk began: then nothing is queued any more.
+  if (qos* q = ch->bdev->qos; q != nullptr) {
+    submit_queued(ch, *q);
+  }
   // Where something is left there is no quota left either.
   spdk_for_each_channel_continue(i, ch->rate_queue.empty() ? 0 : 1);
 }
