@@ -215,7 +215,8 @@ error application::why_not_started(int rc, const std::string& log) const {
   auto failure = detail::read_failure(log, rc < 0 ? rc : -EINVAL);
   std::string why = "SPDK's application framework did not start: " + failure.text;
   if (rc > 0) {
-    if (log.find("lock on core") != log.npos) {
+    // "Cannot create lock on core 0, probably process 17 has claimed it."
+    if (options_.core_locks && failure.text.find("probably") != log.npos) {
       failure.code = std::errc::device_or_resource_busy;
       why += "; choose another core_mask, or set .core_locks = false";
     } else {

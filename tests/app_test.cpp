@@ -8,7 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <spdk/env.h>
+#include <spdk/event.h>
 #include <spdk/thread.h>
 
 #include <sched.h>
@@ -20,11 +20,14 @@
 #include <csignal>
 #include <cstdint>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 
 namespace {
 
@@ -319,6 +322,59 @@ TEST(app, signals_request_a_stop) {
   }
 }
 
+TEST(app, a_signal_before_main_ends_the_start) {
+  EXPECT_TRUE(passed(in_own_process([] {
+    auto o = options();
+    bool raised = false;
+    bool ran = false;
+    o.log = [&raised](sio::log_level, std::string_view line) {
+      // The reactors run from here on; the subsystems have not started.
+      if (line.starts_with("Reactor started") && !std::exchange(raised, true)) {
+        std::raise(SIGTERM);
+      }
+    };
+    auto r = sio::app::run(o, [&]() -> sio::task<void> {
+      ran = true;
+      co_return;
+    });
+    EXPECT_TRUE(raised);
+    EXPECT_FALSE(ran);
+    ASSERT_FALSE(r);
+    EXPECT_TRUE(r.error() == std::errc::operation_canceled);
+    EXPECT_EQ(r.error().message(), "app: stopped before it had started");
+  })));
+}
+
+TEST(app, spdks_own_stop_while_main_runs_ends_the_program) {
+  EXPECT_TRUE(aborted_with(
+      in_own_process([] {
+        (void)sio::app::run(options(), []() -> sio::task<sio::result<void>> {
+          spdk_app_stop(0);
+          co_return co_await sio::sleep_for(1h);
+        });
+      }),
+      "spdk_app_stop() was called while the coroutine of app::run() was running; call app::stop(), "
+      "and let the coroutine end"));
+}
+
+// Why the library has no SPDK thread there that it polls itself.
+TEST(app, reactors_poll_every_spdk_thread) {
+  EXPECT_TRUE(passed(in_own_process([] {
+    auto r = sio::app::run(options(), []() -> sio::task<sio::result<void>> {
+      spdk_thread* made = spdk_thread_create("made", nullptr);
+      EXPECT_NE(made, nullptr);
+      bool polled = false;
+      spdk_thread_send_msg(made, [](void* flag) { *static_cast<bool*>(flag) = true; }, &polled);
+      while (!polled) {
+        if (auto slept = co_await sio::sleep_for(1us); !slept) co_return slept;
+      }
+      spdk_thread_send_msg(made, [](void*) { spdk_thread_exit(spdk_get_thread()); }, nullptr);
+      co_return sio::result<void>();
+    });
+    EXPECT_TRUE(r) << r.error();
+  })));
+}
+
 TEST(app, signals_are_left_alone_if_asked) {
   EXPECT_TRUE(passed(in_own_process([] {
     std::signal(SIGTERM, SIG_IGN);
@@ -549,6 +605,13 @@ TEST(app, an_rpc_socket_only_if_asked) {
   })));
 }
 
+// What this OS thread has used, however busy the machine is.
+std::chrono::nanoseconds cpu_time() {
+  timespec t = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
+}
+
 TEST(app, interrupt_mode_sleeps_and_wakes) {
   EXPECT_TRUE(passed(in_own_process([] {
     auto o = options();
@@ -557,7 +620,10 @@ TEST(app, interrupt_mode_sleeps_and_wakes) {
     std::jthread other;
     auto r = sio::app::run(o, [&]() -> sio::task<sio::result<void>> {
       if (auto done = co_await write_and_read("m0"); !done) co_return done;
-      if (auto slept = co_await sio::sleep_for(1ms); !slept) co_return slept;
+      // A reactor that polled would burn the whole of it.
+      const auto before = cpu_time();
+      if (auto slept = co_await sio::sleep_for(200ms); !slept) co_return slept;
+      EXPECT_LT(cpu_time() - before, 20ms);
       other = std::jthread([] { sio::app::stop(); });
       co_return co_await sio::app::wait_for_stop();
     });
