@@ -6,9 +6,12 @@ find_package(Threads REQUIRED)
 # --- SPDK -------------------------------------------------------------------------------------
 # The bdev subsystem brings the device modules, which register themselves in constructors: a
 # linker that drops libraries without undefined references would drop them too.
-set(spdk_io_spdk_modules spdk_event_bdev spdk_env_dpdk)
+# spdk_event is the application framework.
+set(spdk_io_spdk_modules spdk_event spdk_event_bdev spdk_bdev spdk_thread spdk_env_dpdk)
+list(JOIN spdk_io_spdk_modules ", " spdk_io_spdk_wanted)
 
-# Looks for SPDK with pkg-config. Sets SPDK_IO_SPDK_FOUND, SPDK_IO_SPDK_* and SPDK_IO_SYSLIBS_*.
+# Looks for SPDK with pkg-config. Sets SPDK_IO_SPDK_FOUND, SPDK_IO_SPDK_*, SPDK_IO_SYSLIBS_*, and
+# the libraries' versions as one text, spdk_io_spdk_versions.
 macro(spdk_io_find_spdk)
   find_package(PkgConfig QUIET)
   set(SPDK_IO_SPDK_FOUND FALSE)
@@ -22,6 +25,11 @@ macro(spdk_io_find_spdk)
       set(SPDK_IO_SPDK_FOUND FALSE)
     endif()
   endif()
+  set(spdk_io_spdk_versions "")
+  foreach(spdk_io_module IN LISTS spdk_io_spdk_modules)
+    list(APPEND spdk_io_spdk_versions "${spdk_io_module} ${SPDK_IO_SPDK_${spdk_io_module}_VERSION}")
+  endforeach()
+  list(JOIN spdk_io_spdk_versions ", " spdk_io_spdk_versions)
 endmacro()
 
 # After spdk_io_find_spdk(): sets <linkage> to shared or static, whichever is there (shared if

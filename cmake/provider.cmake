@@ -5,10 +5,6 @@ if(NOT SPDK_IO_PROVIDER MATCHES "^(auto|spdk|lite)$")
   message(FATAL_ERROR "SPDK_IO_PROVIDER is \"${SPDK_IO_PROVIDER}\": use auto, spdk or lite")
 endif()
 
-# The bdev subsystem brings the device modules, which register themselves in constructors: a
-# linker that drops libraries without undefined references would drop them too.
-# spdk_event is the application framework.
-set(spdk_io_spdk_modules spdk_event spdk_event_bdev spdk_env_dpdk)
 if(NOT SPDK_IO_SPDK_LINKAGE MATCHES "^(auto|shared|static)$")
   message(FATAL_ERROR
     "SPDK_IO_SPDK_LINKAGE is \"${SPDK_IO_SPDK_LINKAGE}\": use auto, shared or static")
@@ -21,7 +17,7 @@ if(NOT SPDK_IO_PROVIDER STREQUAL "lite")
     set(SPDK_IO_PROVIDER_NAME spdk)
   elseif(SPDK_IO_PROVIDER STREQUAL "spdk")
     message(FATAL_ERROR
-      "SPDK_IO_PROVIDER=spdk, but pkg-config does not find ${spdk_io_spdk_modules}. Install SPDK "
+      "SPDK_IO_PROVIDER=spdk, but pkg-config does not find ${spdk_io_spdk_wanted}. Install SPDK "
       "as its documentation says, put its lib/pkgconfig into PKG_CONFIG_PATH, "
       "or configure with -DSPDK_IO_PROVIDER=lite.")
   endif()
