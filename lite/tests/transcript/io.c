@@ -13,6 +13,8 @@ unsigned handle_count;
 
 struct io ios[slots];
 bool simple_data;
+bool quiet_polls;
+bool sorted_polls;
 static unsigned last_number;
 static unsigned in_flight;
 
@@ -89,10 +91,14 @@ struct handle* handle_open(struct disk* disk, int thread, bool writable) {
     about_to_call();
     h->ch = spdk_bdev_get_io_channel(h->desc);
     said("channel: %d", h->ch != NULL);
-    handle_count++;
+    if (h->ch == NULL) {
+      spdk_bdev_close(h->desc);
+    } else {
+      handle_count++;
+    }
   }
   spdk_set_thread(threads[0]);
-  return rc == 0 ? h : NULL;
+  return rc == 0 && h->ch != NULL ? h : NULL;
 }
 
 void handles_close(void) {
@@ -368,6 +374,9 @@ bool conflicts(const struct io* io, bool exclusive) {
     if (!other->active || other == io || other->handle->disk != io->handle->disk) {
       continue;
     }
+    if (other->kind == io_reset) {
+      return true; /* what is submitted meanwhile is aborted, or not */
+    }
     const bool apart =
         other->offset + other->length <= io->offset || io->offset + io->length <= other->offset;
     if (exclusive || (!apart && !(io_reads(other->kind) && io_reads(io->kind)))) {
@@ -377,17 +386,26 @@ bool conflicts(const struct io* io, bool exclusive) {
   return false;
 }
 
-void settle(void) {
-  about_to_call();
+static void begin_sorting(void) {
   sorting = true;
   remark_count = 0;
-  for (long i = 0; i < 20000000 && in_flight > 0; i++) {
-    poll_threads();
-  }
+}
+
+static void end_sorting(void) {
   sorting = false;
   for (unsigned i = 0; i < remark_count; i++) {
     noted("%s", remarks[i].text);
   }
+  remark_count = 0;
+}
+
+void settle(void) {
+  about_to_call();
+  begin_sorting();
+  for (long i = 0; i < 2000000 && in_flight > 0; i++) {
+    poll_threads();
+  }
+  end_sorting();
   said("settle: %u left", in_flight);
 }
 
@@ -467,7 +485,7 @@ static void ranged_step(struct io* io) {
     }
   }
   io->keep = chance(8);
-  io->chain = !any_in_kernel() && chance(10);
+  io->chain = !any_in_kernel() && !sorted_polls && chance(10);
   if (d->in_kernel && conflicts(io, !has_data)) {
     settle();
   }
@@ -563,6 +581,13 @@ void io_step(enum io_kind kind) {
   }
 }
 
+void io_reset_handle(struct handle* h) {
+  struct io* const io = new_io(io_reset, h);
+  if (io != NULL) {
+    reset_step(io);
+  }
+}
+
 /* --- going on --- */
 
 void io_poll_step(void) {
@@ -572,8 +597,12 @@ void io_poll_step(void) {
   }
   const int t = (int)pick(runtime_threads);
   about_to_call();
+  if (sorted_polls) {
+    begin_sorting();
+  }
   const int rc = spdk_thread_poll(threads[t], chance(20) ? 1 : 0, 0);
-  said("poll %d: %d", t, rc);
+  end_sorting();
+  said("poll %d: %d", t, quiet_polls ? 0 : rc);
 }
 
 void io_free_step(void) {
@@ -610,9 +639,13 @@ void io_drain(void) {
     io_zcopy_end_step();
   }
   about_to_call();
+  if (sorted_polls) {
+    begin_sorting();
+  }
   for (int i = 0; i < 100000 && in_flight > 0; i++) {
     poll_threads();
   }
+  end_sorting();
   said("drain: %u left", in_flight);
   while (any_kept(true)) { /* lent meanwhile */
     io_zcopy_end_step();

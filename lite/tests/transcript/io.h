@@ -69,6 +69,10 @@ enum io_kind {
 
 /* All data is one of a few bytes repeated, most times, so that comparisons may succeed. */
 extern bool simple_data;
+/* Whether a poll did something depends on time, and is not said. */
+extern bool quiet_polls;
+/* In which order a poll completes things is not said either. */
+extern bool sorted_polls;
 
 /* I/O of the kinds given by weights, polls, and frees of what was kept. */
 void io_steps(const unsigned* weights, unsigned polls, unsigned count);
@@ -82,5 +86,7 @@ void io_zcopy_end_step(void);
 /* Gives back an I/O that was kept. */
 void io_free_step(void);
 void io_drain(void);
+/* Resets the device of a handle, which ends what it holds up. */
+void io_reset_handle(struct handle* h);
 
 #endif

@@ -72,6 +72,7 @@ static const char* expected_line(void) {
 static void emit(const char* line) {
   if (record != NULL) {
     fprintf(record, "%s\n", line);
+    fflush(record);
     return;
   }
   if (differs) {
