@@ -61,27 +61,33 @@ string(REGEX REPLACE "/$" "" spdk_io_pc_prefix "${spdk_io_pc_prefix}")
 foreach(kind IN ITEMS LIBDIR INCLUDEDIR)
   file(RELATIVE_PATH spdk_io_pc_${kind} ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_${kind}})
 endforeach()
-set(spdk_io_pc_requires "")          # packages, of those who link spdk_io
-set(spdk_io_pc_libs "-lspdk_io")     # what they link
+set(spdk_io_pc_needs "")           # packages that must be there
+set(spdk_io_pc_libs "-lspdk_io")   # what users link
 set(spdk_io_pc_libs_private "")
 if(SPDK_IO_PROVIDER_NAME STREQUAL "lite")
-  set(spdk_io_pc_requires "liburing")
+  set(spdk_io_pc_needs liburing)
   set(spdk_io_pc_own_libs "-lspdk_io_lite")
-elseif(spdk_io_spdk_linkage STREQUAL "static")
-  # pkg-config cannot put flags around what Requires brings: the archives are listed by name.
-  string(REGEX REPLACE "^SHELL:" "" spdk_io_pc_own_libs "${spdk_io_spdk_options}")
 else()
-  # The flag comes before SPDK's libraries, which follow from Requires.
-  set(spdk_io_pc_requires "${spdk_io_spdk_modules};spdk_syslibs")
-  set(spdk_io_pc_own_libs "-Wl,--no-as-needed")
+  # pkg-config cannot put flags around what Requires brings, and older SPDKs' spdk_syslibs tells
+  # only with --static what is always needed: all is named here.
+  string(REGEX REPLACE "^SHELL:" "" spdk_io_pc_own_libs "${spdk_io_spdk_options}")
+  if(spdk_io_spdk_linkage STREQUAL "shared")
+    # For the check that they are there. With --static their libraries are moved to the end, so
+    # that the flag must hold until then.
+    set(spdk_io_pc_needs ${spdk_io_spdk_modules} spdk_syslibs)
+    string(REPLACE "--push-state," "" spdk_io_pc_own_libs "${spdk_io_pc_own_libs}")
+    string(REPLACE " -Wl,--pop-state" "" spdk_io_pc_own_libs "${spdk_io_pc_own_libs}")
+  endif()
 endif()
-list(JOIN spdk_io_pc_requires " " spdk_io_pc_requires)
+list(JOIN spdk_io_pc_needs " " spdk_io_pc_needs)
+set(spdk_io_pc_requires "Requires.private: ${spdk_io_pc_needs}")
 if(BUILD_SHARED_LIBS)
-  set(spdk_io_pc_requires "Requires.private: ${spdk_io_pc_requires}")
   set(spdk_io_pc_libs_private "Libs.private: ${spdk_io_pc_own_libs} -pthread")
 else()
-  set(spdk_io_pc_requires "Requires: ${spdk_io_pc_requires}")
   string(APPEND spdk_io_pc_libs " ${spdk_io_pc_own_libs} -pthread")
+  if(SPDK_IO_PROVIDER_NAME STREQUAL "lite")
+    set(spdk_io_pc_requires "Requires: ${spdk_io_pc_needs}")
+  endif()
 endif()
 configure_file(cmake/spdk_io.pc.in ${PROJECT_BINARY_DIR}/package/spdk_io.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/package/spdk_io.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
