@@ -25,6 +25,24 @@ static_assert(sizeof(void*) != 8 || sizeof(io_operation) == 88);
 
 namespace detail {
 
+[[gnu::always_inline]] inline int io_core::submit_single() noexcept {
+  // A null buffer means "give me yours" to SPDK; nobody could reach that one from here.
+  if (!buffer_ && has_buffer()) [[unlikely]] {
+    why_ = fault::no_buffer;
+    return -EINVAL;
+  }
+  return unit_ == io_unit::bytes ? submit_bytes() : submit_blocks();
+}
+
+int io_core::submit() noexcept {
+  switch (form_) {
+    case io_form::single: return submit_single();
+    case io_form::vectored: return submit_vector();
+    case io_form::special: break;
+  }
+  return submit_special();
+}
+
 bool io_core::begin() noexcept {
   if (by_desc_ && !use_channel_of_this_thread()) [[unlikely]]
     return false;
@@ -41,7 +59,7 @@ bool io_core::begin() noexcept {
   }
   if (here->waiting.empty()) [[likely]] {
     put_in_flight(*ch);
-    int rc = submit();
+    int rc = form_ == io_form::single ? submit_single() : submit();
     if (rc == 0) [[likely]] {
       here->wake_if_asleep();
       return true;
@@ -156,17 +174,6 @@ bool io_core::check_capacity() noexcept {
   return refuse_invalid(fault::short_buffer);
 }
 
-int io_core::submit() noexcept {
-  if (form_ != io_form::single)
-    return form_ == io_form::vectored ? submit_vector() : submit_special();
-  // A null buffer means "give me yours" to SPDK; nobody could reach that one from here.
-  if (!buffer_ && has_buffer()) [[unlikely]] {
-    why_ = fault::no_buffer;
-    return -EINVAL;
-  }
-  return unit_ == io_unit::bytes ? submit_bytes() : submit_blocks();
-}
-
 bool io_core::prepare_special() noexcept {
   return is_zcopy_start() || static_cast<extended_io_core&>(*this).prepare();
 }
@@ -178,12 +185,35 @@ int io_core::submit_special() noexcept {
 
 int io_core::submit_bytes() noexcept {
   channel_state& ch = channel();
-  spdk_bdev_desc* desc = ch.native_desc;
   switch (kind_) {
     case operation_kind::read:
-      return spdk_bdev_read(desc, ch.native, buffer_, offset_, length_, on_complete, this);
+      return spdk_bdev_read(ch.native_desc, ch.native, buffer_, offset_, length_, on_complete,
+                            this);
     case operation_kind::write:
-      return spdk_bdev_write(desc, ch.native, buffer_, offset_, length_, on_complete, this);
+      return spdk_bdev_write(ch.native_desc, ch.native, buffer_, offset_, length_, on_complete,
+                             this);
+    default: return submit_rare_bytes();
+  }
+}
+
+int io_core::submit_blocks() noexcept {
+  channel_state& ch = channel();
+  switch (kind_) {
+    case operation_kind::read:
+      return spdk_bdev_read_blocks(ch.native_desc, ch.native, buffer_, offset_, length_,
+                                   on_complete, this);
+    case operation_kind::write:
+      return spdk_bdev_write_blocks(ch.native_desc, ch.native, buffer_, offset_, length_,
+                                    on_complete, this);
+    default: return submit_rare_blocks();
+  }
+}
+
+// Functions of their own, so that reads and writes do not pay for so many cases.
+int io_core::submit_rare_bytes() noexcept {
+  channel_state& ch = channel();
+  spdk_bdev_desc* desc = ch.native_desc;
+  switch (kind_) {
     case operation_kind::flush:
       return spdk_bdev_flush(desc, ch.native, offset_, length_, on_complete, this);
     case operation_kind::unmap:
@@ -196,14 +226,10 @@ int io_core::submit_bytes() noexcept {
   }
 }
 
-int io_core::submit_blocks() noexcept {
+int io_core::submit_rare_blocks() noexcept {
   channel_state& ch = channel();
   spdk_bdev_desc* desc = ch.native_desc;
   switch (kind_) {
-    case operation_kind::read:
-      return spdk_bdev_read_blocks(desc, ch.native, buffer_, offset_, length_, on_complete, this);
-    case operation_kind::write:
-      return spdk_bdev_write_blocks(desc, ch.native, buffer_, offset_, length_, on_complete, this);
     case operation_kind::flush:
       return spdk_bdev_flush_blocks(desc, ch.native, offset_, length_, on_complete, this);
     case operation_kind::unmap:

@@ -102,8 +102,11 @@ class io_core : public ready_node {
   bool check_capacity() noexcept;
 
   int submit() noexcept;
+  int submit_single() noexcept;
   int submit_bytes() noexcept;
   int submit_blocks() noexcept;
+  [[gnu::noinline]] int submit_rare_bytes() noexcept;
+  [[gnu::noinline]] int submit_rare_blocks() noexcept;
   int submit_vector() noexcept;
   int submit_compare(iovec* buffers, int count) noexcept;
   // False, with why_, where the range in bytes is not one of whole blocks.
