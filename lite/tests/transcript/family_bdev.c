@@ -241,7 +241,7 @@ static void ask_more(int name) {
   }
   char supported[64];
   int length = 0;
-  for (int type = 0; type < SPDK_BDEV_IO_TYPE_NVME_NSSR; type++) {
+  for (int type = 0; type <= SPDK_BDEV_IO_TYPE_NVME_IOV_MD; type++) {
     const bool yes = spdk_bdev_io_type_supported(bdev, (enum spdk_bdev_io_type)type);
     supported[length++] = yes ? '1' : '0';
   }
@@ -378,4 +378,10 @@ static void sequence(unsigned number) {
   list();
 }
 
-const struct family family_bdev = {"bdev", 30, start, sequence, runtime_stop_bdevs};
+const struct family family_bdev = {
+    "bdev",
+    30,
+    start,
+    sequence,
+    runtime_stop_bdevs,
+    "v25.05 crashes when a device is opened by a UUID that was freed"};

@@ -390,5 +390,5 @@ static void sequence(unsigned number) {
   unlink("transcript_2.bin");
 }
 
-const struct family family_config = {"config", 24, runtime_start_threads, sequence,
-                                     runtime_stop_bdevs};
+const struct family family_config = {"config",           24,  runtime_start_threads, sequence,
+                                     runtime_stop_bdevs, NULL};

@@ -380,4 +380,4 @@ static void sequence(unsigned number) {
   unregister_all();
 }
 
-const struct family family_env = {"env", 20, start, sequence, stop};
+const struct family family_env = {"env", 20, start, sequence, stop, NULL};

@@ -54,7 +54,7 @@ static void malloc_sequence(unsigned number) {
   disk_method("bdev_malloc_delete", "{\"name\":\"b\"}");
 }
 
-const struct family family_malloc = {"malloc", 24, start, malloc_sequence, stop};
+const struct family family_malloc = {"malloc", 24, start, malloc_sequence, stop, NULL};
 
 /* --- null --- */
 
@@ -77,7 +77,7 @@ static void null_sequence(unsigned number) {
   disk_method("bdev_null_delete", "{\"name\":\"b\"}");
 }
 
-const struct family family_null = {"null", 16, start, null_sequence, stop};
+const struct family family_null = {"null", 16, start, null_sequence, stop, NULL};
 
 /* --- files --- */
 
@@ -122,5 +122,5 @@ static void uring_sequence(unsigned number) {
   file_sequence("uring", "");
 }
 
-const struct family family_aio = {"aio", 15, start, aio_sequence, stop};
-const struct family family_uring = {"uring", 12, start, uring_sequence, stop};
+const struct family family_aio = {"aio", 15, start, aio_sequence, stop, NULL};
+const struct family family_uring = {"uring", 12, start, uring_sequence, stop, NULL};

@@ -312,4 +312,6 @@ static void sequence(unsigned number) {
   }
 }
 
-const struct family family_modules = {"modules", 36, start, sequence, stop};
+const struct family family_modules = {
+    "modules", 36,   start,
+    sequence,  stop, "v25.05 does not complete every I/O of devices on devices"};

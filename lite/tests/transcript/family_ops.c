@@ -197,7 +197,7 @@ static void malloc_sequence(unsigned number) {
   disk_method("bdev_malloc_delete", "{\"name\":\"b\"}");
 }
 
-const struct family family_malloc_ops = {"malloc_ops", 24, start, malloc_sequence, stop};
+const struct family family_malloc_ops = {"malloc_ops", 24, start, malloc_sequence, stop, NULL};
 
 static void null_sequence(unsigned number) {
   static const unsigned weights[io_kinds] = {6, 6, 2, 2, 1, 1, 2, 6, 6, 6, 6, 10, 5, 10, 8, 2};
@@ -218,7 +218,7 @@ static void null_sequence(unsigned number) {
   disk_method("bdev_null_delete", "{\"name\":\"b\"}");
 }
 
-const struct family family_null_ops = {"null_ops", 12, start, null_sequence, stop};
+const struct family family_null_ops = {"null_ops", 12, start, null_sequence, stop, NULL};
 
 static void aio_sequence(unsigned number) {
   static const unsigned weights[io_kinds] = {6, 6, 2, 1, 1, 0, 0, 1, 1, 6, 6, 10, 2, 10, 8, 1};
@@ -237,4 +237,4 @@ static void aio_sequence(unsigned number) {
   unlink("transcript_ops.bin");
 }
 
-const struct family family_aio_ops = {"aio_ops", 10, start, aio_sequence, stop};
+const struct family family_aio_ops = {"aio_ops", 10, start, aio_sequence, stop, NULL};

@@ -8,6 +8,7 @@
 
 #include "spdk/bdev.h"
 #include "spdk/env.h"
+#include "spdk/version.h"
 
 enum { steps = 150, slots = 64, entries = 16, handle_count = 3, block_size = 512 };
 
@@ -144,14 +145,17 @@ static void wait_step(struct handle* h) {
     w->entry.bdev = other_device ? NULL : bdev;
     w->entry.cb_fn = on_turn;
     w->entry.cb_arg = w;
-    w->entry.dep_unblock = chance(15);
+    const bool first = chance(15);
+#if SPDK_VERSION >= SPDK_VERSION_NUM(25, 9, 0)
+    w->entry.dep_unblock = first;
+#endif
     spdk_set_thread(threads[h->thread]);
     w->queued = true;
     about_to_call();
     const int rc = spdk_bdev_queue_io_wait(bdev, h->ch, &w->entry);
     w->queued = rc == 0;
     said("wait w%u %s%d submits %u first %d other %d: %d", w->number, h->name, h->thread,
-         w->submits, w->entry.dep_unblock, other_device, rc);
+         w->submits, first, other_device, rc);
     spdk_set_thread(threads[0]);
     return;
   }
@@ -252,4 +256,4 @@ static void sequence(unsigned number) {
   said("deleted: %d %d", malloc_rc, null_rc);
 }
 
-const struct family family_pool = {"pool", 20, start, sequence, stop};
+const struct family family_pool = {"pool", 20, start, sequence, stop, NULL};

@@ -378,4 +378,4 @@ static void sequence(unsigned number) {
   }
 }
 
-const struct family family_strings = {"strings", 16, runtime_silence, sequence, nothing};
+const struct family family_strings = {"strings", 16, runtime_silence, sequence, nothing, NULL};

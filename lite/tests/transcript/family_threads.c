@@ -438,5 +438,5 @@ static void sequence(unsigned number) {
   }
 }
 
-const struct family family_threads = {"threads", 30, runtime_start_threads, sequence,
-                                      runtime_stop_threads};
+const struct family family_threads = {
+    "threads", 30, runtime_start_threads, sequence, runtime_stop_threads, NULL};

@@ -19,6 +19,7 @@ struct family {
   void (*start)(void);                 /* before the first sequence */
   void (*sequence)(unsigned sequence); /* leaves nothing behind */
   void (*stop)(void);
+  const char* older; /* why older releases cannot be asked, or NULL */
 };
 
 extern const struct family* const families[]; /* ends with NULL */
