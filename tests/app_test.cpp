@@ -109,7 +109,7 @@ TEST(app, rethrows_what_nobody_awaits_and_destroys_main) {
     auto main = [&]() -> sio::task<void> {
       struct guard {
         bool& flag;
-        ~guard() { flag = true; }
+        ~guard() { flag = spdk_get_thread() == spdk_thread_get_app_thread(); }
       } on_end{destroyed};
       auto here = sio::thread::current().value();
       here.send([] { throw std::runtime_error("from a message"); }).value();
