@@ -39,7 +39,7 @@ enum class native_end {
 };
 
 // Linking to it wakes the thread's poller task if that is asleep: where a reactor polls the
-// thread, callbacks link outside any poll() of ours.
+// thread, callbacks link outside any poll() of ours. (Inside it, poll() sees what was linked.)
 class waking_list : public ready_list {
  public:
   explicit waking_list(thread_state& owner) noexcept : owner_(owner) {}
@@ -129,6 +129,7 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   std::string poller_task_executor;  // for the message of a second one
 
  private:
+  friend class waking_list;
   void expire_timers() noexcept;
   std::size_t run_internal() noexcept;
   std::size_t run_ready(std::size_t limit);
@@ -154,7 +155,7 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
 
 inline void waking_list::push_back(ready_node& node) noexcept {
   ready_list::push_back(node);
-  owner_.wake_if_asleep();
+  if (!owner_.in_spdk_) owner_.wake_if_asleep();
 }
 
 // The SPDK thread that this OS thread acts for now; null if none.
