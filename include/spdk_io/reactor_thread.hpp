@@ -39,9 +39,9 @@ auto call_and_await(F f) -> task<await_result_t<std::invoke_result_t<F&>>> {
 template <startable F>
 auto to_awaitable(F&& f) {
   if constexpr (awaitable<F>) {
-    return std::remove_cvref_t<F>(std::move(f));
+    return std::remove_cvref_t<F>(std::forward<F>(f));
   } else {
-    return call_and_await<std::remove_cvref_t<F>>(std::move(f));
+    return call_and_await<std::remove_cvref_t<F>>(std::forward<F>(f));
   }
 }
 
@@ -89,7 +89,7 @@ class reactor_thread {
   // Error: stop() has been called; `what` is destroyed.
   template <detail::startable F>
   result<void> spawn(F&& what) {
-    return ref().send([host = host_.get(), what = std::move(what)]() mutable {
+    return ref().send([host = host_.get(), what = std::forward<F>(what)]() mutable {
       tasks_of(*host).spawn(detail::to_awaitable(std::move(what)));
     });
   }
@@ -98,7 +98,7 @@ class reactor_thread {
   template <detail::startable F, class Done>
     requires detail::takes<Done, detail::started_value_t<F>>
   result<void> spawn(F&& what, Done done) {
-    return spawn(with_callback(detail::to_awaitable(std::move(what)), std::move(done)));
+    return spawn(with_callback(detail::to_awaitable(std::forward<F>(what)), std::move(done)));
   }
 
   // For what takes a thread: block_on, statistics. Requires: stop() has not called back.

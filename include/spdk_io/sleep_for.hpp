@@ -23,7 +23,8 @@ class [[nodiscard]] sleep_operation : public detail::operation_base<sleep_operat
  public:
   explicit sleep_operation(std::chrono::nanoseconds duration) noexcept : duration_(duration) {}
   sleep_operation(sleep_operation&& other) noexcept
-      : operation_base(std::move(other)), duration_(other.duration_) {}
+      : operation_base(std::move(other)),  // which takes the base's part only
+        duration_(other.duration_) {}      // NOLINT(bugprone-use-after-move)
   ~sleep_operation();
 
   bool begin() noexcept;
