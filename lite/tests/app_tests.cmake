@@ -49,6 +49,9 @@ function(spdk_app_c_program api name source)
   target_compile_definitions(${name} PRIVATE _GNU_SOURCE)
   target_compile_options(${name} PRIVATE -Wall -Wextra -Wno-unused-parameter)
   target_link_libraries(${name} PRIVATE ${api})
+  if(TARGET thread_tests)
+    add_dependencies(thread_tests ${name})
+  endif()
 endfunction()
 
 # Runs the program, which must exit with `code` and print `text`, to stdout or stderr.
