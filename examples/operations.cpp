@@ -61,6 +61,9 @@ sio::task<sio::result<void>> watch(const sio::bdev_desc& disk, sio::dma_span blo
   if (!limits) co_return std::unexpected(limits.error());
   std::cout << "limit: " << limits->iops << " I/Os a second\n";  // SPDK rounds up
 
+  // From here on: SPDK's own modules have read the new device, to see what is on it.
+  auto before = co_await sio::device_statistics(disk, sio::statistics_reset::all);
+  if (!before) co_return std::unexpected(before.error());
   for (int i = 0; i < 100; ++i) {
     if (auto r = co_await disk.read(block, 0); !r) co_return r;
   }
