@@ -69,6 +69,13 @@ inline std::string_view to_string(kind k) {
   return "?";
 }
 
+// SPDK before v26.05 answers a difference like any other failure of a device: 0/06h.
+inline bool tells_a_miscompare() {
+  const std::string_view version = sio::provider_version();
+  return !version.starts_with("SPDK v25.") && !version.starts_with("SPDK v26.01");
+}
+inline constexpr const char* no_miscompare = "this release of SPDK does not tell a miscompare";
+
 // Runs body(kind) for each, and deletes the devices that it leaves (it must have closed them);
 // what fails says on which.
 template <class Body>
