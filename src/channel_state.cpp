@@ -8,9 +8,21 @@
 #include <spdk/bdev.h>
 #include <spdk/thread.h>
 
+#include <string_view>
 #include <utility>
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
+
+namespace {
+
+// An error device passes an abort on as if its I/O had been split, and then waits for parts that
+// there are not: the abort never completes.
+bool aborts_work(spdk_bdev* bdev) noexcept {
+  return spdk_bdev_io_type_supported(bdev, SPDK_BDEV_IO_TYPE_ABORT) &&
+         std::string_view(spdk_bdev_get_module_name(bdev)) != "error";
+}
+
+}  // namespace
 
 channel_state::channel_state(thread_state& on, desc_state& of, spdk_io_channel* channel)
     : accepts(&on),
@@ -21,6 +33,7 @@ channel_state::channel_state(thread_state& on, desc_state& of, spdk_io_channel* 
       desc(&of),
       name(of.name),
       block_size(spdk_bdev_get_block_size(of.bdev)),
+      can_abort(aborts_work(of.bdev)),
       retire(*this, on_retire) {
   retire.internal = true;
 }
@@ -33,7 +46,7 @@ void channel_state::retire_later() noexcept { home->internal.push_back(retire); 
 
 void channel_state::on_retire(ready_node& node) {
   channel_state& channel = owned_message<channel_state>::owner_of(node);
-  channel.retiring = true;
+  if (!std::exchange(channel.retiring, true)) ++channel.attention;
   channel.accepts.store(nullptr, std::memory_order_relaxed);
   if (channel.unused()) channel.put();
 }

@@ -42,12 +42,18 @@ struct channel_state {
   desc_state* const desc;
   const std::uint32_t name;  // of the device, interned
   const std::uint32_t block_size;
-  node_ring in_flight;            // I/O at SPDK
-  std::size_t waiting = 0;        // I/O that waits for memory, in the thread's memory_wait
-  node_ring held;                 // zcopy_buffers
-  std::size_t lent = 0;           // zcopies between start and end; see zcopy.cpp
-  std::size_t ending = 0;         // of these, ends at SPDK that nobody awaits
+  node_ring in_flight;       // I/O at SPDK
+  node_ring parked;          // complete, but the abort that was asked for it is at SPDK
+  std::size_t waiting = 0;   // I/O that waits for memory, in the thread's memory_wait
+  node_ring held;            // zcopy_buffers
+  std::size_t lent = 0;      // zcopies between start and end; see zcopy.cpp
+  std::size_t ending = 0;    // of these, ends at SPDK that nobody awaits
+  std::size_t aborting = 0;  // aborts at SPDK
+  // Not 0 where the completion of an I/O has more to look at: the number of aborts that are at
+  // SPDK or wanted, and one more while it is retiring.
+  std::uint32_t attention = 0;
   bool retiring = false;          // takes no more; goes when it is unused
+  const bool can_abort;           // the device can abort, and SPDK's way there works
   bool retire_requested = false;  // with desc's mutex
   owned_message<channel_state> retire;
 
@@ -60,7 +66,10 @@ struct channel_state {
     if (retiring && unused()) [[unlikely]]
       retire_later();
   }
-  bool unused() const noexcept { return in_flight.empty() && waiting == 0 && lent == 0; }
+  bool unused() const noexcept {
+    return in_flight.empty() && parked.empty() && aborting == 0 && waiting == 0 && lent == 0;
+  }
+  bool io_at_spdk() const noexcept { return !in_flight.empty() || ending > 0 || aborting > 0; }
 
  private:
   ~channel_state() = default;

@@ -10,11 +10,11 @@ deferred::~deferred() {
   if (linked()) home_->ready.erase(*this);
 }
 
-bool deferred::defer(run_function f, void* context) noexcept {
+bool deferred::defer(run_function f, void* argument) noexcept {
   home_ = acting_thread();
   if (!home_) return false;
   run = f;
-  context_ = context;
+  context = argument;
   home_->make_ready(*this);
   return true;
 }

@@ -233,7 +233,9 @@ std::string error::message() const {
   if (code_ == 0) return "no error";
   if (described_) {
     const auto number = static_cast<std::uint32_t>(text_or_source_);
-    if (auto text = texts().find(number); !text.empty()) return text;
+    if (auto text = texts().find(number); !text.empty()) {
+      return why_ == fault::timed_out ? detail::concat("timed out: ", text) : text;
+    }
   }
   // What it was lies with whoever ended it.
   if (why_ == fault::zcopy_ended) {
@@ -297,6 +299,8 @@ std::string error::message() const {
     case fault::no_metadata: return out + "the device has no metadata apart from its blocks";
     case fault::short_metadata:
       return out + "the metadata buffer is smaller than the blocks' metadata";
+    case fault::stopped: return out + "stopped on request";
+    case fault::timed_out: return out + "timed out";
     case fault::zcopy_ended: break;
     case fault::change_under_way:
       return out + "another change is under way (try again when it is done)";
@@ -310,6 +314,13 @@ std::string error::message() const {
   }
   if (status_ != nvme_status{}) return out + status_message(status_, code_);
   return out + std::strerror(code_);
+}
+
+error error::as_timed_out() const noexcept {
+  error other = *this;
+  other.code_ = ETIMEDOUT;
+  other.why_ = fault::timed_out;
+  return other;
 }
 
 std::ostream& operator<<(std::ostream& out, const error& e) { return out << e.message(); }

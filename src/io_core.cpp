@@ -304,7 +304,8 @@ void io_core::take_status(spdk_bdev_io* io) noexcept {
     why_ = fault::miscompare;
     describe_failure(EILSEQ);
   } else if (aborted) {
-    describe_failure(ECANCELED);
+    if (stop_flags_ & for_timeout) why_ = fault::timed_out;
+    describe_failure(stop_flags_ & for_timeout ? ETIMEDOUT : ECANCELED);
   } else if (unsupported()) {
     describe_failure(ENOTSUP);
   } else {
@@ -322,16 +323,35 @@ bool io_core::unsupported() const noexcept {
          !spdk_bdev_io_type_supported(bdev, SPDK_BDEV_IO_TYPE_RESET);
 }
 
-// From the ring of what is in flight to the list of what is ready. Takes along what operations()
-// will want to know, since the channel may go.
+// From the ring of what is in flight to the list of what is ready.
 void io_core::complete() noexcept {
   channel_state& ch = channel();
-  thread_state& home = *ch.home;
+  if (ch.attention != 0) [[unlikely]]
+    return complete_specially(ch);
   node_ring::erase(*this);
+  become_ready(ch);
+}
+
+// Takes along what operations() will want to know, since the channel may go.
+void io_core::become_ready(channel_state& ch) noexcept {
+  thread_state& home = *ch.home;
   place_ = {.device = ch.name, .block_size = ch.block_size};
   io_stage = stage_ready;
   target_ = &home;
   home.ready.push_back(*this);
+}
+
+// Something is being aborted on this channel, or it is retiring.
+void io_core::complete_specially(channel_state& ch) noexcept {
+  node_ring::erase(*this);
+  if (stop_flags_ & abort_out) {
+    // The abort's callback has this for its argument.
+    ch.parked.push_back(*this);
+    io_stage = stage_parked;
+    return;
+  }
+  if (stop_flags_ & abort_wanted) ch.home->waiting.unwant_abort(*this);
+  become_ready(ch);
   ch.completed();
 }
 
@@ -396,9 +416,9 @@ operation_info io_core::info() const noexcept {
   const std::uint32_t scale = unit_ == io_unit::blocks ? block_size : 1;
   return {
       .kind = kind_,
-      .state = ready                         ? operation_state::completed
-               : io_stage == stage_in_flight ? operation_state::in_flight
-                                             : operation_state::waiting_for_memory,
+      .state = ready                       ? operation_state::completed
+               : io_stage == stage_waiting ? operation_state::waiting_for_memory
+                                           : operation_state::in_flight,
       .device = device_name(name),
       .offset = saturating_product(offset_, scale),
       .length = saturating_product(length_, scale),
@@ -415,12 +435,16 @@ void io_core::abandon() noexcept {
     fatal("destroyed on another OS thread than its own while in flight: " + info().what() +
           "; destroy coroutines on the thread whose operations they await");
   }
+  leave_promise(*this);
   if (io_stage == stage_waiting) {
     home.waiting.erase(*this);
     channel().completed();
     return;
   }
-  if (io_stage == stage_in_flight) wait_until_ready();
+  if (io_stage != stage_ready) {
+    stop(false);
+    wait_until_ready();
+  }
   if (linked()) home.ready.erase(*this);
 }
 

@@ -35,12 +35,50 @@ void memory_wait::push(io_core& op) noexcept {
   ++op.channel().waiting;
   op.io_stage = io_core::stage_waiting;
   fifo_.push_back(op);
+  ++blocked_;
   arm();
 }
 
 void memory_wait::erase(io_core& op) noexcept {
   --op.channel().waiting;
+  --blocked_;
   fifo_.erase(op);
+}
+
+void memory_wait::want_abort(io_core& op) noexcept {
+  channel_state& channel = op.channel();
+  node_ring::erase(op);
+  aborts_.push_back(op);
+  op.stop_flags_ |= io_core::abort_wanted;
+  ++channel.aborting;
+  ++channel.attention;
+  ++blocked_;
+  retry_ = true;
+  owner_.wake_if_asleep();
+}
+
+void memory_wait::unwant_abort(io_core& op) noexcept {
+  channel_state& channel = op.channel();
+  op.stop_flags_ &= static_cast<std::uint8_t>(~io_core::abort_wanted);
+  --channel.aborting;
+  --channel.attention;
+  --blocked_;
+}
+
+// False if some still wait.
+bool memory_wait::submit_aborts() noexcept {
+  while (!aborts_.empty()) {
+    if (aborts_at_spdk_ > 0) return false;
+    auto& op = static_cast<io_core&>(aborts_.front());
+    node_ring::erase(op);
+    op.channel().in_flight.push_back(op);
+    unwant_abort(op);
+    if (!op.submit_abort()) {
+      want_abort(op);
+      return false;
+    }
+  }
+  return true;
 }
 
 void memory_wait::on_memory(void* self) {
@@ -53,7 +91,7 @@ void memory_wait::on_memory(void* self) {
 // thread::poll() as a last resort; submitting runs no user code.
 void memory_wait::resubmit() noexcept {
   retry_ = false;
-  while (!fifo_.empty()) {
+  while (submit_aborts() && !fifo_.empty()) {
     auto& op = static_cast<io_core&>(fifo_.front());
     channel_state& channel = op.channel();
     // Off the list first: the operation may complete, and be linked, inside its submission.
@@ -65,6 +103,7 @@ void memory_wait::resubmit() noexcept {
       ++channel.waiting;
       op.io_stage = io_core::stage_waiting;
       fifo_.push_front(op);
+      ++blocked_;
       break;
     }
     if (rc != 0) {

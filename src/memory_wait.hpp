@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Operations that wait for a bdev_io: SPDK answered their submission with -ENOMEM. One entry per
 // SPDK thread stands in SPDK's own queue, for all of them, since SPDK cannot withdraw an entry;
-// the operations wait in a list here, which they can leave at any time.
+// the operations wait in a list here, which they can leave at any time. Aborts need a bdev_io as
+// well: they wait here too, and go first, since they free one.
 #pragma once
 
 #include <spdk_io/detail/ready_list.hpp>
@@ -22,10 +23,25 @@ class memory_wait {
   memory_wait(const memory_wait&) = delete;
   memory_wait& operator=(const memory_wait&) = delete;
 
-  bool empty() const noexcept { return fifo_.empty(); }
+  bool empty() const noexcept { return blocked_ == 0; }
   const ready_list& waiters() const noexcept { return fifo_; }
-  void push(io_core& op) noexcept;   // behind those that wait already
-  void erase(io_core& op) noexcept;  // from anywhere
+  const node_ring& targets() const noexcept { return aborts_; }  // in flight, to be aborted
+  void push(io_core& op) noexcept;                               // behind those that wait already
+  void erase(io_core& op) noexcept;                              // from anywhere
+
+  // The abort of `op`, which is in flight, waits. It moves to a ring here, which it leaves as it
+  // would its channel's: by its completion, which says so.
+  void want_abort(io_core& op) noexcept;
+  void unwant_abort(io_core& op) noexcept;
+
+  // While memory is short there is one abort at SPDK at a time: each takes two bdev_ios, one after
+  // the other, and many that hold the first would keep each other from the second.
+  bool aborts_wait() const noexcept { return !aborts_.empty(); }
+  void abort_submitted() noexcept { ++aborts_at_spdk_; }
+  void abort_ended() noexcept {
+    --aborts_at_spdk_;
+    if (aborts_wait()) retry_ = true;
+  }
 
   // Each poll: a last resort for waiters that no completion on this thread will serve.
   void poll() noexcept {
@@ -39,13 +55,17 @@ class memory_wait {
   struct entry;
   static void on_memory(void* self);
   void resubmit() noexcept;
+  bool submit_aborts() noexcept;
   void arm() noexcept;
 
   thread_state& owner_;
   ready_list fifo_;
+  node_ring aborts_;
+  std::size_t blocked_ = 0;  // how many are in these two
+  std::size_t aborts_at_spdk_ = 0;
   std::unique_ptr<entry> entry_;  // lives while the SPDK thread does
   bool queued_ = false;           // the entry stands in SPDK's queue
-  bool retry_ = false;            // nothing of ours is in flight: try again at each poll
+  bool retry_ = false;            // nothing will call: try again at each poll
   std::uint64_t total_ = 0;
 };
 

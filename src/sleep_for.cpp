@@ -8,6 +8,7 @@
 namespace spdk_io::inline SPDK_IO_ABI {
 
 sleep_operation::~sleep_operation() {
+  detail::leave_promise(*this);
   if (armed) home_->timers.cancel(*this);
   if (linked()) home_->ready.erase(*this);
 }
@@ -27,7 +28,18 @@ void sleep_operation::on_expire(detail::timer_node& node) {
   self.home_->ready.push_back(self);
 }
 
+void sleep_operation::request_stop() noexcept {
+  if (!armed) return;
+  home_->timers.cancel(*this);
+  stopped_ = true;
+  home_->ready.push_back(*this);
+}
+
 result<void> sleep_operation::finish() const {
+  if (stopped_) {
+    return std::unexpected(
+        error(std::errc::operation_canceled, operation_kind::sleep, "sleep: stopped on request"));
+  }
   if (!home_) {
     return std::unexpected(error(std::errc::operation_not_permitted, operation_kind::sleep,
                                  "sleep: no SPDK thread is attached here (call "

@@ -228,15 +228,18 @@ void thread_state::set_waker(waker* w) noexcept {
 std::size_t thread_state::io_in_flight() const noexcept {
   std::size_t count = waiting.waiters().size();
   for (const auto& [desc, channel] : channels) {
-    channel->in_flight.for_each([&](const ready_node&) { ++count; });
+    auto add = [&](const ready_node&) { ++count; };
+    channel->in_flight.for_each(add);
+    channel->parked.for_each(add);
     count += channel->ending;
   }
+  waiting.targets().for_each([&](const ready_node&) { ++count; });
   return count;
 }
 
 bool thread_state::io_at_spdk() const noexcept {
   for (const auto& [desc, channel] : channels) {
-    if (!channel->in_flight.empty() || channel->ending > 0) return true;
+    if (channel->io_at_spdk()) return true;
   }
   return false;
 }
@@ -251,11 +254,13 @@ std::vector<operation_info> thread_state::operations() const {
   });
   for (const auto& [desc, channel] : channels) {
     channel->in_flight.for_each(add);
+    channel->parked.for_each(add);
     channel->held.for_each([&](const ready_node& node) {
       out.push_back(static_cast<const zcopy_buffer::link&>(node).buffer->info());
     });
   }
   waiting.waiters().for_each(add);
+  waiting.targets().for_each(add);
   return out;
 }
 

@@ -83,6 +83,8 @@ enum class fault : std::uint8_t {
   beyond_atomic_unit,
   no_metadata,     // the device has none, or none apart from its blocks
   short_metadata,  // the buffer is smaller than the blocks' metadata
+  stopped,         // by request: before it was started, or while it waited for memory
+  timed_out,       // its time was up, and it ended early for that
   zcopy_ended,     // committed, released, moved from, or its thread has ended
 };
 
@@ -128,6 +130,9 @@ class error {
   std::uint64_t offset() const noexcept { return offset_; }  // bytes; of a copy: to where
   std::uint64_t source() const noexcept;                     // bytes; of a copy: from where
   std::uint64_t length() const noexcept { return length_; }  // bytes
+
+  // The same failure, with the reason that its time was up: errc::timed_out.
+  error as_timed_out() const noexcept;
 
   // One line for people, without a newline:
   //   read of 4096 bytes at 8192 from Nvme0n1: unrecovered read error (NVMe 2/81h)

@@ -16,7 +16,8 @@ class thread_state;
 
 // Resumes from thread::poll() once `duration` has passed, never earlier; how much later depends
 // on how often the thread is polled. Zero or less resumes at the next poll.
-// Errors: no thread is attached here; errc::operation_canceled when the thread ends meanwhile.
+// Errors: no thread is attached here; errc::operation_canceled when the thread ends meanwhile, or
+// at once when a stop is requested.
 // Destroying the awaiting coroutine on its thread is always safe.
 class [[nodiscard]] sleep_operation : public detail::operation_base<sleep_operation, result<void>>,
                                       private detail::timer_node {
@@ -30,11 +31,15 @@ class [[nodiscard]] sleep_operation : public detail::operation_base<sleep_operat
   bool begin() noexcept;
   result<void> finish() const;
 
+  void request_stop() noexcept;
+  void refuse_stopped() noexcept { stopped_ = true; }
+
  private:
   static void on_expire(detail::timer_node& node);
 
   std::chrono::nanoseconds duration_;
   detail::thread_state* home_ = nullptr;
+  bool stopped_ = false;
 };
 
 template <class Rep, class Period>

@@ -23,6 +23,7 @@
 #include <spdk_io/io_channel.hpp>
 #include <spdk_io/io_operation.hpp>
 #include <spdk_io/io_options.hpp>
+#include <spdk_io/local_stop_token.hpp>
 #include <spdk_io/log.hpp>
 #include <spdk_io/operation_info.hpp>
 #include <spdk_io/ownership.hpp>
@@ -41,11 +42,14 @@
 #include <spdk_io/stacked_bdev_options.hpp>
 #include <spdk_io/start.hpp>
 #include <spdk_io/statistics.hpp>
+#include <spdk_io/stop_aware_promise.hpp>
 #include <spdk_io/subsystems.hpp>
 #include <spdk_io/task.hpp>
 #include <spdk_io/task_scope.hpp>
 #include <spdk_io/thread.hpp>
 #include <spdk_io/thread_ref.hpp>
 #include <spdk_io/when_all.hpp>
+#include <spdk_io/with_stop_token.hpp>
+#include <spdk_io/with_timeout.hpp>
 #include <spdk_io/yield.hpp>
 #include <spdk_io/zcopy.hpp>

@@ -34,12 +34,8 @@ class pending {
   }
 
  private:
-  static void finished(detail::ready_node& node) {
-    static_cast<pending*>(static_cast<Op&>(node).context())->finish();
-  }
-  static void failed(detail::ready_node& node) {
-    static_cast<pending*>(static_cast<detail::deferred&>(node).context())->finish();
-  }
+  static void finished(detail::ready_node& node) { static_cast<pending*>(node.context)->finish(); }
+  static void failed(detail::ready_node& node) { static_cast<pending*>(node.context)->finish(); }
 
   void finish() {
     // Moved out first: the callback may destroy this object.

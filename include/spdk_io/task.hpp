@@ -3,6 +3,7 @@
 #pragma once
 
 #include <spdk_io/abi.hpp>
+#include <spdk_io/stop_aware_promise.hpp>
 
 #include <atomic>
 #include <cassert>
@@ -29,7 +30,7 @@ inline constexpr bool transfers_symmetrically = true;
 inline constexpr bool transfers_symmetrically = false;
 #endif
 
-class task_promise_base {
+class task_promise_base : public stop_aware_promise {
  public:
   std::suspend_always initial_suspend() const noexcept { return {}; }
 
@@ -125,6 +126,9 @@ class task_promise<void> final : public task_promise_base {
 // Destroying it destroys the frame, wherever it is suspended: what it awaits must permit that
 // (the library's operations do; see io_operation). Thread: like any object, one at a time.
 //
+// Cancellation: it has the stop token of the coroutine that awaits it, and so has what it awaits;
+// co_await current_stop_token() gives it. with_stop_token() and with_timeout() give it another one.
+//
 // With GCC 12 write `if (auto r = co_await f(); !r)`, never `if (!co_await f())`: in a coroutine
 // without local variables that compiler miscompiles the second form.
 template <class T>
@@ -146,20 +150,24 @@ class [[nodiscard]] task {
   }
 
   auto operator co_await() && noexcept {
-    struct awaiter {
-      std::coroutine_handle<promise_type> handle;
-      bool await_ready() const noexcept { return false; }
-      auto await_suspend(std::coroutine_handle<> parent) const noexcept {
-        return handle.promise().start(handle, parent);
-      }
-      T await_resume() const { return handle.promise().take(); }
-    };
     assert(handle_ && "a task is awaited once, and not after it was moved from");
     return awaiter{handle_};
   }
 
  private:
   friend promise_type;
+
+  struct awaiter {
+    std::coroutine_handle<promise_type> handle;
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    auto await_suspend(std::coroutine_handle<Promise> parent) const noexcept {
+      handle.promise().set_stop_token(detail::stop_token_of(parent));
+      return handle.promise().start(handle, parent);
+    }
+    T await_resume() const { return handle.promise().take(); }
+  };
+
   explicit task(std::coroutine_handle<promise_type> handle) noexcept : handle_(handle) {}
 
   std::coroutine_handle<promise_type> handle_;

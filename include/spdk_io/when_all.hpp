@@ -46,8 +46,10 @@ class when_all_tuple {
   explicit when_all_tuple(A&&... what) : what_(std::forward<A>(what)...) {}
 
   bool await_ready() const noexcept { return false; }
-  bool await_suspend(std::coroutine_handle<> parent) {
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> parent) {
     make_parts(std::index_sequence_for<A...>());
+    for (auto& part : parts_) part.set_stop_token(stop_token_of(parent));
     for (auto& part : parts_) part.start(join_counter::part_ended, &counter_);
     return counter_.wait(parent);
   }
@@ -78,13 +80,15 @@ class when_all_range {
   explicit when_all_range(std::vector<A>&& all) noexcept : what_(std::move(all)) {}
 
   bool await_ready() const noexcept { return false; }
-  bool await_suspend(std::coroutine_handle<> parent) {
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> parent) {
     outcomes_.resize(what_.size());
     parts_.reserve(what_.size());
     for (std::size_t i = 0; i < what_.size(); ++i) {
       parts_.push_back(run_into<A>(std::move(what_[i]), outcomes_[i]));
     }
     counter_ = join_counter(parts_.size());
+    for (auto& part : parts_) part.set_stop_token(stop_token_of(parent));
     for (auto& part : parts_) part.start(join_counter::part_ended, &counter_);
     return counter_.wait(parent);
   }
@@ -108,7 +112,8 @@ class when_all_range {
 //   auto [ra, rb] = co_await when_all(disk.read(x, 0), disk.read(y, 4096));
 // Gives a tuple of what each gives (std::monostate for void). A failed result is a value like
 // any other. If some throw, all are waited for, then the first exception in order is rethrown.
-// One frame is allocated for each. Destroying it destroys what has not ended. All parts end on
+// One frame is allocated for each. A stop request to who awaits goes to every part; one that fails
+// does not stop the others. Destroying it destroys what has not ended. All parts end on
 // the thread that awaits.
 template <awaitable... A>
 [[nodiscard]] auto when_all(A&&... what) {

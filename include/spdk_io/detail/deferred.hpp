@@ -16,12 +16,10 @@ class deferred : public ready_node {
   ~deferred();
 
   // False if no thread is attached here: nothing will run.
-  bool defer(run_function f, void* context) noexcept;
-  void* context() const noexcept { return context_; }
+  bool defer(run_function f, void* argument) noexcept;  // f finds it in `context`
 
  private:
   thread_state* home_ = nullptr;
-  void* context_ = nullptr;
 };
 
 }  // namespace spdk_io::inline SPDK_IO_ABI::detail

@@ -48,6 +48,12 @@ class io_core : public ready_node {
     return std::unexpected(make_error());
   }
 
+  // See stop_aware_promise.hpp. It completes once SPDK has let go of it and of the abort: as
+  // stopped if that came to pass, else with its real result (the device cannot abort, or had done
+  // it).
+  void request_stop() noexcept { stop(false); }
+  void refuse_stopped() noexcept { refuse(std::errc::operation_canceled, fault::stopped); }
+
   // Of one that has been started and has not been resumed.
   operation_info info() const noexcept;
 
@@ -61,6 +67,13 @@ class io_core : public ready_node {
   static constexpr std::uint8_t stage_waiting = 2;    // in its thread's memory_wait
   static constexpr std::uint8_t stage_in_flight = 3;  // in its channel's ring
   static constexpr std::uint8_t stage_ready = 4;      // in its thread's ready list, or popped
+  static constexpr std::uint8_t stage_parked = 5;     // complete; in its channel, for its abort
+
+  // stop_flags_, of one that is in flight or parked.
+  static constexpr std::uint8_t abort_wanted = 1;  // memory was short for it
+  static constexpr std::uint8_t abort_out = 2;     // at SPDK
+  static constexpr std::uint8_t for_timeout = 4;   // stopped because its time was up
+  static constexpr std::uint8_t own_deadline = 8;  // the descriptor's default is not for it
 
   // `target` is the channel_state, or with by_desc the desc_state.
   io_core(void* target, const io_request& r, bool by_desc) noexcept
@@ -114,6 +127,17 @@ class io_core : public ready_node {
 
   void put_in_flight(channel_state& channel) noexcept;
   void complete() noexcept;
+  void complete_specially(channel_state& channel) noexcept;
+  void become_ready(channel_state& channel) noexcept;
+
+  void stop(bool timed_out) noexcept;
+  void leave_memory_wait(int code) noexcept;
+  bool may_abort() const noexcept;
+  // False if memory is short for it: it is wanted then.
+  bool submit_abort() noexcept;
+  void* abort_tag() noexcept;  // the abort's callback argument: not its target's
+  static void on_aborted(spdk_bdev_io* io, bool success, void* tag);
+
   bool unsupported() const noexcept;
   void to_bytes(std::uint32_t block_size) noexcept;
   void describe_failure(int code) noexcept;
@@ -129,12 +153,13 @@ class io_core : public ready_node {
   bool prepare_special() noexcept;
   int submit_special() noexcept;
 
+  // The first six lie behind ready_node's last bytes, so that an operation has no gaps.
   operation_kind kind_;
   io_unit unit_;
   io_form form_;
   bool by_desc_;
   fault why_ = fault::none;
-  nvme_status status_;
+  std::uint8_t stop_flags_ = 0;
   // The channel_state, or the desc_state until it is started (by_desc_); the thread_state once
   // it is ready, since the channel may be gone before its result is taken.
   void* target_;
@@ -153,6 +178,8 @@ class io_core : public ready_node {
     place place_;             // once it is complete, or refused
   };
   int code_ = 0;  // errno, positive
+  nvme_status status_;
+  std::uint16_t started_ = 0;  // where the descriptor has a default timeout: at which tick
 };
 
 }  // namespace spdk_io::inline SPDK_IO_ABI::detail

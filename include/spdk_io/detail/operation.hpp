@@ -6,16 +6,26 @@
 // An operation derives from operation_base and provides
 //   bool begin() noexcept      submits; false if it is complete already (it failed)
 //   T finish() noexcept        takes the result, once
-// and links itself to its thread's ready list when it is complete.
+// and links itself to its thread's ready list when it is complete. One that can end early also has
+// request_stop() and refuse_stopped() (see stop_aware_promise.hpp), and its destructor, where it
+// may be destroyed before it was resumed, calls leave_promise().
 #pragma once
 
 #include <spdk_io/detail/inbox.hpp>
+#include <spdk_io/stop_aware_promise.hpp>
 
 #include <concepts>
 #include <coroutine>
 #include <utility>
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
+
+// No request to stop reaches it any more.
+inline void leave_promise(ready_node& node) noexcept {
+  if (!node.stop_registered) return;
+  node.stop_registered = false;
+  static_cast<stop_aware_promise*>(node.context)->unregister();
+}
 
 template <class Derived, class T, class Node = ready_node>
 class operation_base : public Node {
@@ -24,7 +34,13 @@ class operation_base : public Node {
 
   bool await_ready() const noexcept { return false; }
 
-  bool await_suspend(std::coroutine_handle<> waiting) noexcept {
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> waiting) noexcept {
+    if constexpr (stop_aware<Promise> && stoppable_operation<Derived>) {
+      if (waiting.promise().get_stop_token().stop_possible()) [[unlikely]] {
+        return begin_stoppable(waiting.promise());
+      }
+    }
     continue_with(resume_coroutine, waiting.address());
     return self().begin();
   }
@@ -39,11 +55,10 @@ class operation_base : public Node {
   }
 
   // Where it goes on when it is complete: `run` is called from thread::poll() with this node.
-  void continue_with(ready_node::run_function f, void* context) noexcept {
+  void continue_with(ready_node::run_function f, void* argument) noexcept {
     this->run = f;
-    context_ = context;
+    this->context = argument;
   }
-  void* context() const noexcept { return context_; }
 
  protected:
   operation_base() = default;
@@ -56,13 +71,33 @@ class operation_base : public Node {
   ~operation_base() = default;
 
   static void resume_coroutine(ready_node& node) {
-    std::coroutine_handle<>::from_address(static_cast<operation_base&>(node).context_).resume();
+    std::coroutine_handle<>::from_address(node.context).resume();
   }
 
  private:
   Derived& self() noexcept { return static_cast<Derived&>(*this); }
 
-  void* context_ = nullptr;
+  // With the promise's token: registered from before the start until it is resumed or destroyed.
+  template <class Promise>
+  bool begin_stoppable(Promise& promise) noexcept {
+    if (promise.get_stop_token().stop_requested()) {
+      self().refuse_stopped();
+      return false;
+    }
+    stop_aware_promise& registered_at = promise;
+    if (registered_at.register_operation(self())) this->stop_registered = true;
+    continue_with(resume_registered<Promise>, &registered_at);
+    if (self().begin()) return true;
+    leave_promise(*this);
+    return false;
+  }
+
+  template <class Promise>
+  static void resume_registered(ready_node& node) {
+    auto& promise = static_cast<Promise&>(*static_cast<stop_aware_promise*>(node.context));
+    leave_promise(node);
+    std::coroutine_handle<Promise>::from_promise(promise).resume();
+  }
 };
 
 template <class Op>

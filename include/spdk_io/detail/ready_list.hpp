@@ -30,10 +30,13 @@ struct ready_node {
   ready_node* prev = nullptr;
   ready_node* next = nullptr;
   run_function run = nullptr;
+  void* context = nullptr;  // for `run`
   // Where an I/O stands (io_core::stage), in every list that it may be in. Not 0 tells an I/O
   // from other nodes, for those who list what is under way. (What derives from this has its
   // first members in the bytes behind it, so this costs an I/O nothing.)
   std::uint8_t io_stage = 0;
+  // `context` is the stop_aware_promise that has this operation registered.
+  bool stop_registered = false;
 };
 
 // Nodes in a circle, not counted, which each can leave without knowing it.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <spdk_io/awaitable.hpp>
+#include <spdk_io/stop_aware_promise.hpp>
 
 #include <coroutine>
 #include <exception>
@@ -50,7 +51,7 @@ class outcome {
 // by its owner, finished or not.
 class owned_coroutine {
  public:
-  struct promise_type {
+  struct promise_type : stop_aware_promise {
     owned_coroutine get_return_object() noexcept {
       return owned_coroutine(std::coroutine_handle<promise_type>::from_promise(*this));
     }
@@ -87,6 +88,8 @@ class owned_coroutine {
     handle_.promise().argument = argument;
     handle_.resume();
   }
+  // Before it is started: what it awaits is stopped by this token.
+  void set_stop_token(local_stop_token token) noexcept { handle_.promise().set_stop_token(token); }
   bool empty() const noexcept { return !handle_; }
   bool done() const noexcept { return handle_.done(); }
   void reset() noexcept {
