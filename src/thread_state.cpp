@@ -335,11 +335,12 @@ void thread_state::drain_user_code() noexcept {
       fatal_exception(concat("a continuation that ran while thread \"", name, "\" ended"));
     }
     cancel_timers();
-    if (nothing_ready() && !any_io()) {
-      // Nobody is left here who would end these. (Who holds them now finds them empty.)
-      take_back_lent();
+    if (nothing_ready()) {
+      // Nobody is left here who would end these. (Who holds them now finds them empty.) What waits
+      // for memory, I/O or an abort, would wait for them.
+      if (!io_at_spdk() || waiting.aborts_wait()) take_back_lent();
       // A call may be the deletion of a device that this thread has open.
-      if (calls_out > 0) close_opened();
+      if (calls_out > 0 && !any_io()) close_opened();
     }
     if (!warned && spdk_get_ticks() > warn_at) {
       warned = true;

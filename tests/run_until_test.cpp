@@ -87,6 +87,28 @@ TEST(run_until, a_loop_that_is_stopped_from_outside_cancels) {
   EXPECT_TRUE(main_thread().idle());
 }
 
+// Before the loop is drained: what it awaits would resume it otherwise.
+TEST(run_until, a_loop_that_is_stopped_destroys_the_application_at_once) {
+  sio::run_loop loop;
+  auto alive = std::make_shared<int>();
+  std::weak_ptr<int> watch = alive;
+  bool drained = false;
+  auto app = [&](std::shared_ptr<int>) -> sio::task<sio::result<void>> {
+    loop.post([&] {
+      loop.stop();
+      ASSERT_TRUE(main_thread().ref().send([&] {
+        drained = true;
+        EXPECT_TRUE(watch.expired());
+      }));
+    });
+    for (;;) co_await sio::yield();
+  };
+  auto r = sio::run_until(loop.get_executor(), main_thread(), app(std::move(alive)));
+  ASSERT_FALSE(r);
+  EXPECT_TRUE(r.error() == std::errc::operation_canceled);
+  EXPECT_TRUE(drained);
+}
+
 TEST(run_until, a_stopped_loop_throws_where_the_application_gives_no_result) {
   sio::run_loop loop;
   loop.stop();

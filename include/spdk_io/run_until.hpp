@@ -44,7 +44,8 @@ std::remove_cvref_t<await_result_t<A>> run_until(E ex, thread& t, A&& app, Idle 
   detail::outcome<value> outcome;
   bool stopped = false;
   {
-    auto root = detail::run_into<A&&>(std::forward<A>(app), outcome);
+    // Owns app, which is destroyed here, before what it awaits could go on below.
+    auto root = detail::run_into<A>(std::forward<A>(app), outcome);
     detail::start_as(t.state(), root);
     while (!root.done() && !stopped) stopped = !ex.run_one();
     stopped = !root.done();

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What is left out of the product, and why.
+#include "combinations.hpp"
+
+#include <cstddef>
+
+namespace lifetimes {
+namespace {
+
+bool held_at_the_device(device d) {
+  return d == device::delay_hours || d == device::error_short || d == device::error_holds;
+}
+
+bool stage_can_be_reached(const combination& c) {
+  switch (c.stage) {
+    case stage::submitted:
+      // An I/O that is still at the device below the delay is asked to stop there, and a malloc
+      // device cannot: it is delayed after that, for hours.
+      return c.device != device::delay_hours;
+    case stage::under_way:
+      // The others are complete by then (delay_short perhaps).
+      return held_at_the_device(c.device);
+    case stage::starved:
+    case stage::queued:
+      // The reset that ends it would wait for memory as well.
+      return c.device != device::error_holds;
+    case stage::completed:
+      // Those that only a request or a reset completes are that in their other stages.
+      return c.device != device::delay_hours && c.device != device::error_holds;
+  }
+  return false;
+}
+
+bool request_makes_sense(const combination& c) {
+  // After nothing it would be no different.
+  if (c.request == request::late_local && c.gone == gone::nothing) return false;
+  // Its time is up before it gets that far.
+  if (c.request == request::timeout && c.stage == stage::under_way) return false;
+  if (c.request == request::timeout && c.device == device::delay_hours &&
+      c.stage == stage::starved) {
+    return false;
+  }
+  // Wrapped in what asks nothing: once, where it is destroyed.
+  return !(c.victim == victim::wrapped_task && c.request == request::none &&
+           c.ending == ending::completion);
+}
+
+bool gone_makes_sense(const combination& c) {
+  switch (c.gone) {
+    case gone::nothing: return true;
+    case gone::channel:
+    case gone::descriptor: return c.ending != ending::left_loop;
+    case gone::loop:
+      // run_until() and the reactor are the first thread's loops already.
+      return c.ending != ending::left_loop && (c.driver == driver::polled || c.io_on_second()) &&
+             c.where != where::opened_by_second && c.where != where::second_alone;
+    case gone::thread:
+      // The first thread is the process's.
+      return c.two_threads() && c.ending != ending::left_loop;
+  }
+  return false;
+}
+
+// Whether it ends at all: by itself, by a request, or by the reset.
+bool ends(const combination& c) {
+  if (c.device != device::delay_hours || c.stage == stage::queued) return true;
+  // Its thread drains before anybody asks, or forgets the time.
+  if (c.gone == gone::thread && (c.request == request::none || c.request == request::late_local ||
+                                 c.request == request::timeout)) {
+    return false;
+  }
+  // An opener that ends waits for the I/O of other threads without running what is ready there.
+  if (c.gone == gone::thread && c.where == where::opened_by_second &&
+      c.request == request::standard) {
+    return false;
+  }
+  // The abort needs memory that only the owner of the zcopy buffers, who waits for this, could
+  // give back.
+  if (c.stage == stage::starved && (c.ending != ending::completion || c.gone == gone::thread)) {
+    return false;
+  }
+  return c.ending != ending::completion || c.request != request::none;
+}
+
+// A queued I/O comes to the delay once there is memory, and is there for hours.
+bool ends_once_served(const combination& c) {
+  if (c.device != device::delay_hours || c.stage != stage::queued) return true;
+  if (c.request == request::none && c.ending == ending::completion) return false;
+  return !(c.gone == gone::thread &&
+           (c.request == request::none || c.request == request::late_local ||
+            c.request == request::timeout));
+}
+
+bool left_loop_makes_sense(const combination& c) {
+  if (c.ending != ending::left_loop) return true;
+  // run_until() runs the first thread in the other drivers. What it destroys is a coroutine; and
+  // nobody could do anything between the start and the end.
+  return c.driver == driver::polled && (c.victim == victim::task || c.victim == victim::owner) &&
+         (c.stage == stage::submitted || c.stage == stage::queued) && c.request == request::none &&
+         c.where != where::opened_by_second &&
+         // The loop may poll in between, and begin to wait for hours.
+         c.device != device::delay_hours &&
+         // Nobody resets it there.
+         c.device != device::error_holds;
+}
+
+// An opener that ends waits for the I/O of other threads; what is queued there waits for memory
+// that the program has.
+bool opener_can_end(const combination& c) {
+  return c.where != where::opened_by_second || c.gone != gone::thread || c.stage != stage::queued ||
+         c.request == request::local;
+}
+
+bool driver_makes_sense(const combination& c) {
+  // Under the framework, SPDK polls all threads: there is no second one of the program's.
+  return c.driver != driver::reactor || !c.two_threads();
+}
+
+// Not senseless, but no different: a write differs from a read in who touches the buffer, which
+// concerns neither handles nor threads.
+bool adds_something(const combination& c) {
+  if (c.direction == direction::read) return true;
+  return c.where == where::first && c.gone == gone::nothing &&
+         (c.victim == victim::task || c.victim == victim::callback);
+}
+
+template <class E, class F>
+void for_each(F f) {
+  for (std::size_t i = 0; i < names<E>.size(); ++i) f(static_cast<E>(i));
+}
+
+}  // namespace
+
+bool makes_sense(const combination& c) {
+  return stage_can_be_reached(c) && request_makes_sense(c) && gone_makes_sense(c) && ends(c) &&
+         ends_once_served(c) && left_loop_makes_sense(c) && driver_makes_sense(c) &&
+         opener_can_end(c) && adds_something(c);
+}
+
+std::vector<combination> all_combinations() {
+  std::vector<combination> out;
+  combination c;
+  for_each<device>([&](auto v) {
+    c.device = v;
+    for_each<driver>([&](auto v) {
+      c.driver = v;
+      for_each<direction>([&](auto v) {
+        c.direction = v;
+        for_each<victim>([&](auto v) {
+          c.victim = v;
+          for_each<stage>([&](auto v) {
+            c.stage = v;
+            for_each<request>([&](auto v) {
+              c.request = v;
+              for_each<gone>([&](auto v) {
+                c.gone = v;
+                for_each<ending>([&](auto v) {
+                  c.ending = v;
+                  for_each<where>([&](auto v) {
+                    c.where = v;
+                    if (makes_sense(c)) out.push_back(c);
+                  });
+                });
+              });
+            });
+          });
+        });
+      });
+    });
+  });
+  return out;
+}
+
+std::string name_of(const combination& c) {
+  std::string out;
+  auto add = [&](std::string_view label, std::string_view value) {
+    if (!out.empty()) out += '/';
+    out.append(label).append(value);
+  };
+  add("", to_string(c.device));
+  add("", to_string(c.driver));
+  add("", to_string(c.direction));
+  add("", to_string(c.victim));
+  add("", to_string(c.stage));
+  add("asked:", to_string(c.request));
+  add("gone:", to_string(c.gone));
+  add("end:", to_string(c.ending));
+  add("on:", to_string(c.where));
+  return out;
+}
+
+}  // namespace lifetimes
