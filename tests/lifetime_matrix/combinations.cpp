@@ -21,6 +21,9 @@ bool stage_can_be_reached(const combination& c) {
       // The others are complete by then (delay_short perhaps).
       return held_at_the_device(c.device);
     case stage::starved:
+      // An error device fails an I/O for which it finds no memory at its second try.
+      if (c.device == device::error_short) return false;
+      [[fallthrough]];
     case stage::queued:
       // The reset that ends it would wait for memory as well.
       return c.device != device::error_holds;
@@ -116,12 +119,25 @@ bool driver_makes_sense(const combination& c) {
   return c.driver != driver::reactor || !c.two_threads();
 }
 
-// Not senseless, but no different: a write differs from a read in who touches the buffer, which
-// concerns neither handles nor threads.
+// Not senseless, but no different.
 bool adds_something(const combination& c) {
-  if (c.direction == direction::read) return true;
-  return c.where == where::first && c.gone == gone::nothing &&
-         (c.victim == victim::task || c.victim == victim::callback);
+  // A write differs from a read in who touches the buffer, which concerns neither handles nor
+  // threads.
+  if (c.direction == direction::write &&
+      !(c.where == where::first && c.gone == gone::nothing &&
+        (c.victim == victim::task || c.victim == victim::callback))) {
+    return false;
+  }
+  // What waits for memory does not know yet on what device.
+  if (c.device == device::aio && (c.stage == stage::queued || c.stage == stage::starved)) {
+    return false;
+  }
+  if (c.device != device::error_short) return true;
+  // SPDK's queue for a device that is short, whose timer takes milliseconds each time.
+  return (c.stage == stage::submitted || c.stage == stage::under_way) &&
+         (c.victim == victim::task || c.victim == victim::scope || c.victim == victim::callback) &&
+         (c.gone == gone::nothing || c.gone == gone::thread) &&
+         (c.where == where::first || c.where == where::second);
 }
 
 template <class E, class F>

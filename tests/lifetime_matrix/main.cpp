@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,7 +49,11 @@ class matrix {
                     .other = need(sio::bdev_desc::open("other"))};
     for (const combination& c : cases_) {
       failures found;
-      co_await run_one(c, first, shared, found);
+      co_await run_one(c, here, shared, found);
+      const bool last = ran_ == cases_.size();
+      if (target_ && (last || !found.all().empty() || ++used_ == cases_on_a_device(c))) {
+        co_await remove_target(here, found);
+      }
       report(found);
     }
   }
@@ -60,16 +65,40 @@ class matrix {
   }
 
  private:
-  sio::task<void> run_one(const combination& c, sio::thread& first, const fixtures& shared,
+  // One, where making one costs nothing: a deletion tells whether all of a case has let go. Files
+  // and SPDK's configuration calls cost milliseconds.
+  static int cases_on_a_device(const combination& c) {
+    const bool file = c.device == device::uring || c.device == device::aio;
+    return file || sio::provider_name() == "spdk" ? 16 : 1;
+  }
+
+  sio::task<void> run_one(const combination& c, world& here, const fixtures& shared,
                           failures& found) {
     running = name_of(c);
+    ++ran_;
     ::alarm(seconds_until_it_hangs);
     try {
-      scenario now(c, static_cast<int>(++ran_), first, shared, found);
+      if (!target_) {
+        used_ = 0;
+        target_.emplace(c.device, static_cast<int>(ran_));
+        co_await target_->make(here);
+      }
+      scenario now(c, *target_, here.first(), shared, found);
       co_await now.run();
     } catch (const std::exception& e) {
       found.expect(false, std::string("it could not go on: ") + e.what());
     }
+    ::alarm(0);
+  }
+
+  sio::task<void> remove_target(world& here, failures& found) {
+    ::alarm(seconds_until_it_hangs);
+    try {
+      co_await target_->remove(here);
+    } catch (const std::exception& e) {
+      found.expect(false, std::string("deletion of the device: ") + e.what());
+    }
+    target_.reset();
     ::alarm(0);
   }
 
@@ -82,6 +111,8 @@ class matrix {
   }
 
   std::vector<combination> cases_;
+  std::optional<target> target_;
+  int used_ = 0;  // for so many cases
   std::size_t ran_ = 0;
   std::size_t failed_ = 0;
 };

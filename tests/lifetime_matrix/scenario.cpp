@@ -32,7 +32,6 @@ sio::task<void> scenario::run() {
 }
 
 sio::task<void> scenario::prepare() {
-  co_await target_.make(world_);
   probe_ = need(sio::bdev_desc::open(target_.name()));
   if (c_.two_threads()) world_.second().emplace(need(sio::thread::create("second")));
   sio::thread& opener = c_.where == where::second_alone || c_.where == where::opened_by_second
@@ -220,17 +219,15 @@ sio::task<void> scenario::check_silence() {
 }
 
 sio::task<void> scenario::check_device() {
-  co_await target_.calm(world_);
   {
     plain_buffer buffer;
-    auto r = co_await world_.complete(probe_.read(buffer.span(), 0));
+    auto r = co_await target_.probe(world_, probe_, buffer.span());
     failures_.expect(r.has_value(), "the device is of no use: " + (r ? "" : r.error().message()));
   }
   polling_.reset();
   probe_ = {};
   channel_ = {};
   disk_ = {};
-  co_await target_.remove(world_);
   auto none = [&](sio::thread& t) {
     const auto left = t.operations();
     failures_.expect(left.empty(), "left under way: " + (left.empty() ? "" : left[0].message()));
@@ -238,6 +235,7 @@ sio::task<void> scenario::check_device() {
   none(world_.first());
   if (world_.second()) none(*world_.second());
   world_.second().reset();
+  co_await world_.turns(some);
 }
 
 std::size_t scenario::in_flight() {

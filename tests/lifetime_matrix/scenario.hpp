@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// One case of the matrix, from making the device to deleting it.
+// One case of the matrix, on a device that nobody has open before and after it.
 #pragma once
 
 #include "memory_hog.hpp"
@@ -31,9 +31,9 @@ struct polled_by_loop {
 
 class scenario {
  public:
-  scenario(const combination& c, int number, sio::thread& first, const fixtures& shared,
+  scenario(const combination& c, target& on, sio::thread& first, const fixtures& shared,
            failures& f)
-      : c_(c), world_(c.driver, first), shared_(shared), target_(c.device, number), failures_(f) {}
+      : c_(c), world_(c.driver, first), shared_(shared), target_(on), failures_(f) {}
 
   sio::task<void> run();
 
@@ -60,7 +60,7 @@ class scenario {
   const combination& c_;
   world world_;
   const fixtures& shared_;
-  target target_;
+  target& target_;
   failures& failures_;
   witness seen_{failures_};
   sio::bdev_desc probe_;  // the first thread's own, opened before all else

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The device of a case, with what it takes to make its I/O behave, and to have done with it.
+// A device, for one case or a few, with what it takes to make its I/O behave as its kind does.
 #pragma once
 
 #include "devices.hpp"
@@ -68,15 +68,18 @@ class target {
     need(co_await w.complete(sio::inject_error(name_, e)));
   }
 
-  // From now on I/O succeeds, and soon.
-  sio::task<void> calm(world& w) {
+  // After a case: that it is of use.
+  sio::task<sio::result<void>> probe(world& w, const sio::bdev_desc& disk, sio::dma_span buffer) {
     if (is_error()) need(co_await w.complete(sio::clear_errors(name_)));
-    if (kind_ == device::delay_hours) {
-      constexpr std::chrono::microseconds none{0};
-      sio::delay_latencies at_once{
-          .average_read = none, .p99_read = none, .average_write = none, .p99_write = none};
-      need(co_await w.complete(sio::set_delay(name_, at_once)));
-    }
+    if (kind_ != device::delay_hours) co_return co_await w.complete(disk.read(buffer, 0));
+    sio::local_stop_source stop;
+    spdk_io_test::started reading(sio::with_stop_token(stop.get_token(), disk.read(buffer, 0)));
+    co_await w.turns(20);
+    stop.request_stop();
+    co_await w.turn_until([&] { return reading.done(); });
+    auto r = reading.take();
+    if (!r && r.error() == std::errc::operation_canceled) r = {};
+    co_return r;
   }
 
   // Requires: nobody has it open.
