@@ -128,9 +128,13 @@ bool adds_something(const combination& c) {
         (c.victim == victim::task || c.victim == victim::callback))) {
     return false;
   }
-  // What waits for memory does not know yet on what device.
-  if (c.device == device::aio && (c.stage == stage::queued || c.stage == stage::starved)) {
-    return false;
+  if (c.device == device::aio) {
+    // What waits for memory does not know yet on what device. And the kernel takes tens of
+    // milliseconds to end an AIO context, of which each thread has one.
+    return c.stage != stage::queued && c.stage != stage::starved &&
+           (c.victim == victim::task || c.victim == victim::callback) &&
+           (c.gone == gone::nothing || c.gone == gone::descriptor || c.gone == gone::thread) &&
+           (c.where == where::first || c.where == where::second);
   }
   if (c.device != device::error_short) return true;
   // SPDK's queue for a device that is short, whose timer takes milliseconds each time.

@@ -58,8 +58,16 @@ sio::task<void> scenario::reach_stage() {
     if (c_.stage == stage::starved) world_.on(io_thread(), [&] { take_all_memory(); });
   }
   if (c_.stage == stage::completed) pump_until_completed();
-  if (c_.device != device::error_short) {
+  if (c_.stage != stage::under_way || c_.device != device::error_short) {
     failures_.expect(seen_.results().empty(), "resumed before its time");
+  }
+  using state = sio::operation_state;
+  if (c_.stage == stage::queued) {
+    failures_.expect(count_in(state::waiting_for_memory) == victims_.count(), "not queued");
+  } else if (c_.stage == stage::completed) {
+    failures_.expect(count_in(state::completed) == victims_.count(), "not completed");
+  } else if (c_.device != device::error_short) {
+    failures_.expect(count_in(state::in_flight) == victims_.count(), "not in flight");
   }
 }
 
@@ -178,9 +186,9 @@ sio::task<void> scenario::await_completion() {
   // Whatever waits for memory, and has to, still does.
   if ((c_.stage == stage::queued || c_.stage == stage::starved) && !thread_ended_) {
     co_await world_.turns(some);
-    if (c_.stage == stage::queued && c_.request == request::none) {
-      failures_.expect(!victims_.done(), "complete without memory");
-    }
+    const bool needs_memory =
+        c_.stage == stage::queued ? c_.request == request::none : c_.device == device::delay_hours;
+    if (needs_memory) failures_.expect(!victims_.done(), "complete without memory");
     hog_.give_back();
   }
   co_await world_.turn_until([&] { return victims_.done(); });
@@ -238,12 +246,12 @@ sio::task<void> scenario::check_device() {
   co_await world_.turns(some);
 }
 
-std::size_t scenario::in_flight() {
+std::size_t scenario::count_in(sio::operation_state state) {
   std::size_t count = 0;
   auto add = [&](sio::thread& t) {
     for (const auto& each : t.operations()) {
       if (each.device == target_.name() && each.kind != sio::operation_kind::reset &&
-          each.state != sio::operation_state::completed) {
+          each.state == state) {
         ++count;
       }
     }
@@ -251,6 +259,11 @@ std::size_t scenario::in_flight() {
   add(world_.first());
   if (world_.second()) add(*world_.second());
   return count;
+}
+
+std::size_t scenario::in_flight() {
+  return count_in(sio::operation_state::in_flight) +
+         count_in(sio::operation_state::waiting_for_memory);
 }
 
 }  // namespace lifetimes

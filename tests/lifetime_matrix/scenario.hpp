@@ -55,7 +55,9 @@ class scenario {
   sio::task<void> check_device();
 
   sio::thread& io_thread() { return c_.io_on_second() ? *world_.second() : world_.first(); }
-  std::size_t in_flight();  // of the victims
+  // Of the victims.
+  std::size_t count_in(sio::operation_state state);
+  std::size_t in_flight();
 
   const combination& c_;
   world world_;
