@@ -53,6 +53,11 @@ bool gone_makes_sense(const combination& c) {
     case gone::nothing: return true;
     case gone::channel:
     case gone::descriptor: return c.ending != ending::left_loop;
+    case gone::descriptor_long:
+      // Only while the I/O stays as it is, and has not been asked to stop.
+      return c.ending != ending::left_loop &&
+             (c.stage == stage::queued || c.device == device::delay_hours) &&
+             (c.request == request::none || c.request == request::late_local);
     case gone::loop:
       // run_until() and the reactor are the first thread's loops already.
       return c.ending != ending::left_loop && (c.driver == driver::polled || c.io_on_second()) &&

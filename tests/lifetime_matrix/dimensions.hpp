@@ -60,10 +60,11 @@ enum class request {
 // What goes before the end.
 enum class gone {
   nothing,
-  channel,     // the io_channel handle
-  descriptor,  // all handles of the device
-  loop,        // a poller task that polled the I/O's thread, and its run_loop
-  thread,      // the second SPDK thread: it drains
+  channel,          // the io_channel handle
+  descriptor,       // all handles of the device
+  descriptor_long,  // the same, and all has been polled since then
+  loop,             // a poller task that polled the I/O's thread, and its run_loop
+  thread,           // the second SPDK thread: it drains
 };
 
 enum class ending {
@@ -101,8 +102,8 @@ template <>
 inline constexpr auto names<request> =
     std::to_array<std::string_view>({"none", "local", "late_local", "standard", "timeout"});
 template <>
-inline constexpr auto names<gone> =
-    std::to_array<std::string_view>({"nothing", "channel", "descriptor", "loop", "thread"});
+inline constexpr auto names<gone> = std::to_array<std::string_view>(
+    {"nothing", "channel", "descriptor", "descriptor_long", "loop", "thread"});
 template <>
 inline constexpr auto names<ending> =
     std::to_array<std::string_view>({"completion", "destruction", "left_loop"});

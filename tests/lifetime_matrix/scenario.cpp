@@ -24,6 +24,7 @@ sio::task<void> scenario::run() {
     request_stop(false);
     start_reset();
     let_go();
+    if (c_.gone == gone::descriptor_long) co_await world_.turns(some);
     request_stop(true);
     co_await end();
   }
@@ -136,7 +137,8 @@ void scenario::let_go() {
   }
   witness::silence now(seen_, std::string(to_string(c_.gone)) + " going");
   switch (c_.gone) {
-    case gone::descriptor: disk_ = {}; [[fallthrough]];
+    case gone::descriptor:
+    case gone::descriptor_long: disk_ = {}; [[fallthrough]];
     case gone::channel: channel_ = {}; break;
     case gone::loop: polling_.reset(); break;
     default: break;
