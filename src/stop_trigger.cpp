@@ -26,7 +26,8 @@ bool thread_trigger::arm(stop_function f, void* argument) {
 // is destroyed before anything else of it.
 void thread_trigger::sender::operator()() const noexcept {
   self->sent_.store(true, std::memory_order_release);
-  self->home_->deliver(*self);
+  // The thread has ended, what it awaits goes on elsewhere: nobody can be asked any more.
+  if (!self->home_->deliver(*self)) self->sent_.store(false, std::memory_order_release);
 }
 
 // On the home thread, among the library's own continuations.

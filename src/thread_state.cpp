@@ -388,6 +388,9 @@ void thread_state::exit_native() noexcept {
           return spdk_thread_is_exited(static_cast<const thread_state*>(self)->native);
         },
         this, concat("the exit of SPDK thread \"", name, "\""));
+  // From now on whoever delivers something is told that nobody takes it.
+  link_to(internal, returns.close());
+  run_internal();
   phase = thread_phase::exited;
   forget_thread(*this);
   spdk_set_thread(nullptr);

@@ -112,7 +112,9 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   waking_list ready{*this};     // user code
   waking_list internal{*this};  // the library's own continuations
   inbox messages;               // users'; closed when the thread ends
-  inbox returns;  // the library's own, never refused: calls that come home, channels to put
+  // The library's own, not refused before the thread has ended: calls that come home, channels to
+  // put.
+  inbox returns;
   timer_queue timers;
   memory_wait waiting{*this};
   std::atomic<bool> asleep{false};

@@ -277,6 +277,35 @@ TEST_F(cancellation, while_no_memory_is_left_for_the_abort) {
   EXPECT_EQ(in_flight(), 0u);
 }
 
+// The task outlives the thread that a request would travel to: it is not stopped, and waits for
+// nothing.
+TEST_F(cancellation, from_another_thread_after_the_end_of_the_first) {
+  auto second = std::optional(must(sio::thread::create("second")));
+  std::stop_source source;
+  gate closed, never_opened;
+  auto body = [](gate& at) -> sio::task<sio::result<void>> {
+    co_await at;
+    co_return sio::result<void>();
+  };
+  auto make = [&](gate& at) { return sio::with_stop_token(source.get_token(), body(at)); };
+  using running = started<decltype(make(closed))>;
+  std::unique_ptr<running> completing, destroyed;
+  bool done = false;
+  must(second->ref().send([&] {
+    completing = std::make_unique<running>(make(closed));
+    destroyed = std::make_unique<running>(make(never_opened));
+    done = true;
+  }));
+  while (!done) second->poll();
+  second.reset();
+  source.request_stop();
+  destroyed.reset();
+  EXPECT_FALSE(completing->done());
+  closed.open();
+  EXPECT_TRUE(completing->done());
+  EXPECT_TRUE(completing->take());
+}
+
 TEST_F(cancellation, current_token_and_unstoppable) {
   auto disk = open_null("n0");
   auto body = [&]() -> sio::task<sio::result<void>> {
