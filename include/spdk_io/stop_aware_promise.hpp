@@ -39,23 +39,31 @@ class stop_aware_promise {
   // For the library's awaiters: from now on a request asks `op`.
   template <detail::stoppable_operation Op>
   bool register_operation(Op& op) noexcept {
-    registration_.operation = &op;
     registration_.on_stop = [](detail::stop_node& node) {
       static_cast<Op*>(static_cast<registration&>(node).operation)->request_stop();
     };
-    return token_.wait(registration_);
+    if (!token_.wait(registration_)) return false;
+    registration_.operation = &op;
+    return true;
   }
-  void unregister() noexcept { registration_.unlink(); }
+  void unregister() noexcept {
+    registration_.unlink();
+    registration_.operation = nullptr;
+  }
 
  protected:
   stop_aware_promise() = default;
   stop_aware_promise(const stop_aware_promise&) = delete;
   stop_aware_promise& operator=(const stop_aware_promise&) = delete;
-  ~stop_aware_promise() { registration_.unlink(); }
+  // An operation that lives elsewhere than in the coroutine may outlive it.
+  ~stop_aware_promise() {
+    registration_.unlink();
+    if (registration_.operation) registration_.operation->stop_registered = false;
+  }
 
  private:
   struct registration : detail::stop_node {
-    void* operation = nullptr;
+    detail::ready_node* operation = nullptr;
   };
 
   local_stop_token token_;

@@ -155,9 +155,18 @@ bool adds_something(const combination& c) {
          (c.where == where::first || c.where == where::second);
 }
 
-template <class E, class F>
-void for_each(F f) {
-  for (std::size_t i = 0; i < names<E>.size(); ++i) f(static_cast<E>(i));
+// Each of them with every value of one dimension.
+template <class E>
+std::vector<combination> times(const std::vector<combination>& all, E combination::* dimension) {
+  std::vector<combination> out;
+  out.reserve(all.size() * names<E>.size());
+  for (combination c : all) {
+    for (std::size_t i = 0; i < names<E>.size(); ++i) {
+      c.*dimension = static_cast<E>(i);
+      out.push_back(c);
+    }
+  }
+  return out;
 }
 
 }  // namespace
@@ -169,37 +178,18 @@ bool makes_sense(const combination& c) {
 }
 
 std::vector<combination> all_combinations() {
-  std::vector<combination> out;
-  combination c;
-  for_each<device>([&](auto v) {
-    c.device = v;
-    for_each<driver>([&](auto v) {
-      c.driver = v;
-      for_each<direction>([&](auto v) {
-        c.direction = v;
-        for_each<victim>([&](auto v) {
-          c.victim = v;
-          for_each<stage>([&](auto v) {
-            c.stage = v;
-            for_each<request>([&](auto v) {
-              c.request = v;
-              for_each<gone>([&](auto v) {
-                c.gone = v;
-                for_each<ending>([&](auto v) {
-                  c.ending = v;
-                  for_each<where>([&](auto v) {
-                    c.where = v;
-                    if (makes_sense(c)) out.push_back(c);
-                  });
-                });
-              });
-            });
-          });
-        });
-      });
-    });
-  });
-  return out;
+  std::vector<combination> all{combination{}};
+  all = times(all, &combination::device);
+  all = times(all, &combination::driver);
+  all = times(all, &combination::direction);
+  all = times(all, &combination::victim);
+  all = times(all, &combination::stage);
+  all = times(all, &combination::request);
+  all = times(all, &combination::gone);
+  all = times(all, &combination::ending);
+  all = times(all, &combination::where);
+  std::erase_if(all, [](const combination& c) { return !makes_sense(c); });
+  return all;
 }
 
 std::string name_of(const combination& c) {

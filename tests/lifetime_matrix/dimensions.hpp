@@ -117,15 +117,15 @@ std::string_view to_string(E value) {
 }
 
 struct combination {
-  lifetimes::device device;
-  lifetimes::driver driver;
-  lifetimes::direction direction;
-  lifetimes::victim victim;
-  lifetimes::stage stage;
-  lifetimes::request request;
-  lifetimes::gone gone;
-  lifetimes::ending ending;
-  lifetimes::where where;
+  lifetimes::device device{};
+  lifetimes::driver driver{};
+  lifetimes::direction direction{};
+  lifetimes::victim victim{};
+  lifetimes::stage stage{};
+  lifetimes::request request{};
+  lifetimes::gone gone{};
+  lifetimes::ending ending{};
+  lifetimes::where where{};
 
   bool two_threads() const { return where != where::first; }
   bool io_on_second() const { return where == where::second || where == where::second_alone; }
