@@ -41,7 +41,7 @@ void keep_open(detail::desc_state& state, access mode) {
 
 }  // namespace
 
-result<bdev_desc> bdev_desc::open(std::string_view name, access mode) {
+result<bdev_desc> bdev_desc::open(std::string_view name, const open_options& options) {
   auto refuse = [&](std::errc code, std::string_view why) {
     return std::unexpected(error(code, operation_kind::open_bdev,
                                  detail::concat("open of \"", name.substr(0, 256), "\": ", why)));
@@ -60,13 +60,14 @@ result<bdev_desc> bdev_desc::open(std::string_view name, access mode) {
   if (name.find('\0') != name.npos) return refuse(std::errc::no_such_device, why_not(-ENODEV));
 
   auto* state = new detail::desc_state(here->shared_from_this(), name);
-  const bool write = mode == access::read_write;
+  state->timeout = options.timeout;
+  const bool write = options.mode == access::read_write;
   int rc = spdk_bdev_open_ext(std::string(name).c_str(), write, on_event, state, &state->native);
   if (rc != 0) {
     state->unreference();
     return refuse(std::errc{-rc}, why_not(rc));
   }
-  keep_open(*state, mode);
+  keep_open(*state, options.mode);
   return bdev_desc(state);
 }
 

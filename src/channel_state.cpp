@@ -34,6 +34,7 @@ channel_state::channel_state(thread_state& on, desc_state& of, spdk_io_channel* 
       name(of.name),
       block_size(spdk_bdev_get_block_size(of.bdev)),
       can_abort(aborts_work(of.bdev)),
+      timeout(*this, of.timeout),
       retire(*this, on_retire) {
   retire.internal = true;
 }
@@ -53,6 +54,7 @@ void channel_state::on_retire(ready_node& node) {
 
 void channel_state::put() noexcept {
   desc_state& of = *desc;
+  timeout.stop();
   home->channels.erase(&of);
   spdk_put_io_channel(native);
   native = nullptr;

@@ -8,11 +8,14 @@
 // closes it. Every message node is embedded, so that closing cannot fail for want of memory.
 #pragma once
 
+#include "default_timeout.hpp"
+
 #include <spdk_io/detail/inbox.hpp>
 #include <spdk_io/detail/ready_list.hpp>
 #include <spdk_io/error.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -48,13 +51,14 @@ struct channel_state {
   node_ring held;            // zcopy_buffers
   std::size_t lent = 0;      // zcopies between start and end; see zcopy.cpp
   std::size_t ending = 0;    // of these, ends at SPDK that nobody awaits
-  std::size_t aborting = 0;  // aborts at SPDK
-  // Not 0 where the completion of an I/O has more to look at: the number of aborts that are at
-  // SPDK or wanted, and one more while it is retiring.
+  std::size_t aborting = 0;  // aborts at SPDK, wanted, or to be asked for again
+  // Not 0 where the completion of an I/O has more to look at: `aborting`, and one more while it is
+  // retiring.
   std::uint32_t attention = 0;
   bool retiring = false;          // takes no more; goes when it is unused
   const bool can_abort;           // the device can abort, and SPDK's way there works
   bool retire_requested = false;  // with desc's mutex
+  default_timeout timeout;
   owned_message<channel_state> retire;
 
   // Handles (io_channel) and the thread's cache. Any thread.
@@ -113,8 +117,9 @@ struct desc_state {
   const std::uint32_t name;      // interned
   std::uint32_t block_size = 1;  // bytes
   bool writable = false;
-  bool from_native = false;          // opened by the program, which gets its events
-  std::atomic<bool> removed{false};  // the device is going
+  std::chrono::nanoseconds timeout{0};  // of each I/O; zero: none
+  bool from_native = false;             // opened by the program, which gets its events
+  std::atomic<bool> removed{false};     // the device is going
 
  private:
   friend struct channel_state;

@@ -19,10 +19,14 @@ void io_core::stop(bool timed_out) noexcept {
     if (timed_out) why_ = fault::timed_out;
     return leave_memory_wait(timed_out ? ETIMEDOUT : ECANCELED);
   }
-  if (io_stage != stage_in_flight || (stop_flags_ & (abort_wanted | abort_out)) || !may_abort()) {
+  if (io_stage != stage_in_flight || (stop_flags_ & (abort_wanted | abort_out | abort_later))) {
     return;
   }
   if (timed_out) stop_flags_ |= for_timeout;
+  if (may_abort()) ask_for_abort();
+}
+
+void io_core::ask_for_abort() noexcept {
   memory_wait& waiting = channel().home->waiting;
   if (waiting.aborts_wait() || !submit_abort()) waiting.want_abort(*this);
 }
@@ -85,6 +89,8 @@ void io_core::on_aborted(spdk_bdev_io* io, bool, void* tag) {
   if (self.io_stage == stage_parked) {
     node_ring::erase(self);
     self.become_ready(ch);
+  } else {
+    ch.home->retries.add(self);
   }
   ch.completed();
   spdk_bdev_free_io(io);  // last: it resubmits whoever waits for memory

@@ -57,6 +57,8 @@ bool io_core::begin() noexcept {
   } else if (!(form_ == io_form::vectored ? check_vector() : prepare_special())) [[unlikely]] {
     return false;
   }
+  if (ch->timeout.enabled()) [[unlikely]]
+    started_ = ch->timeout.start();
   if (here->waiting.empty()) [[likely]] {
     put_in_flight(*ch);
     int rc = form_ == io_form::single ? submit_single() : submit();
@@ -351,6 +353,7 @@ void io_core::complete_specially(channel_state& ch) noexcept {
     return;
   }
   if (stop_flags_ & abort_wanted) ch.home->waiting.unwant_abort(*this);
+  if (stop_flags_ & abort_later) ch.home->retries.forget(*this);
   become_ready(ch);
   ch.completed();
 }

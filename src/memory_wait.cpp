@@ -45,6 +45,12 @@ void memory_wait::erase(io_core& op) noexcept {
   fifo_.erase(op);
 }
 
+io_core& memory_wait::operation_of(ready_node& node) noexcept {
+  return static_cast<io_core&>(node);
+}
+
+void memory_wait::stop_late(io_core& op) noexcept { op.stop(true); }
+
 void memory_wait::want_abort(io_core& op) noexcept {
   channel_state& channel = op.channel();
   node_ring::erase(op);

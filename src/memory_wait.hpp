@@ -29,6 +29,16 @@ class memory_wait {
   void push(io_core& op) noexcept;                               // behind those that wait already
   void erase(io_core& op) noexcept;                              // from anywhere
 
+  // Stops those of which late(op) is true.
+  template <class F>
+  void stop_waiters(F late) noexcept {
+    for (ready_node* node = &fifo_.front(); node != fifo_.end();) {
+      io_core& op = operation_of(*node);
+      node = node->next;
+      if (late(op)) stop_late(op);
+    }
+  }
+
   // The abort of `op`, which is in flight, waits. It moves to a ring here, which it leaves as it
   // would its channel's: by its completion, which says so.
   void want_abort(io_core& op) noexcept;
@@ -54,6 +64,8 @@ class memory_wait {
  private:
   struct entry;
   static void on_memory(void* self);
+  static io_core& operation_of(ready_node& node) noexcept;
+  static void stop_late(io_core& op) noexcept;
   void resubmit() noexcept;
   bool submit_aborts() noexcept;
   void arm() noexcept;

@@ -74,13 +74,13 @@ bool timer_trigger::arm(stop_function f, void* argument) noexcept {
   argument_ = argument;
   due = spdk_get_ticks() + to_ticks(duration_);
   expire = on_expire;
+  outlasts_thread = true;
   home_->timers.arm(*this);
   home_->wake_if_asleep();
   return true;
 }
 
 void timer_trigger::on_expire(timer_node& node) {
-  if (node.due == 0) return;  // the thread is ending; what is in flight completes by itself
   auto& self = static_cast<timer_trigger&>(node);
   self.fired_ = true;
   self.stop_(self.argument_);

@@ -234,6 +234,7 @@ std::size_t thread_state::io_in_flight() const noexcept {
     count += channel->ending;
   }
   waiting.targets().for_each([&](const ready_node&) { ++count; });
+  retries.targets().for_each([&](const ready_node&) { ++count; });
   return count;
 }
 
@@ -261,6 +262,7 @@ std::vector<operation_info> thread_state::operations() const {
   }
   waiting.waiters().for_each(add);
   waiting.targets().for_each(add);
+  retries.targets().for_each(add);
   return out;
 }
 
@@ -306,12 +308,18 @@ void thread_state::shut_down() noexcept {
 }
 
 void thread_state::cancel_timers() noexcept {
+  timer_node* kept = nullptr;
   while (!timers.empty()) {
     timer_node& node = timers.first();
     timers.cancel(node);
+    if (node.outlasts_thread) {
+      node.next = std::exchange(kept, &node);
+      continue;
+    }
     node.due = 0;  // tells the sleeper that it was not its time
     node.expire(node);
   }
+  while (kept) timers.arm(*std::exchange(kept, kept->next));
 }
 
 bool thread_state::drained() const noexcept {

@@ -3,6 +3,7 @@
 // timers, what waits for memory, and what it must give back before it ends.
 #pragma once
 
+#include "abort_retries.hpp"
 #include "channel_state.hpp"
 #include "memory_wait.hpp"
 
@@ -117,6 +118,7 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   inbox returns;
   timer_queue timers;
   memory_wait waiting{*this};
+  abort_retries retries{*this};
   std::atomic<bool> asleep{false};
 
   std::unordered_map<desc_state*, channel_state*> channels;

@@ -60,6 +60,33 @@ TEST_F(cancellation, in_flight_on_a_device_that_aborts) {
   expect_stopped(reading, "read of 4096 bytes at 0 from d0: aborted (NVMe 0/07h)");
 }
 
+// The read is still at the device below, where an abort does not find it.
+TEST_F(cancellation, that_comes_too_early_is_asked_for_again) {
+  auto disk = open_delay("d0");
+  for (int polls : {0, 1, 2, 3}) {
+    local_stop_source early;
+    started reading(sio::with_stop_token(early.get_token(), disk.read(buffer, 0)));
+    started with_it(disk.read(buffer, 0));
+    poll_times(polls);
+    early.request_stop();
+    poll_times(1);
+    EXPECT_EQ(in_flight(), reading.done() ? 1u : 2u);
+    EXPECT_EQ(main_thread().operations().size(), in_flight());
+    poll_until([&] { return reading.done(); });
+    EXPECT_EQ(message_of(reading.take()), "read of 4096 bytes at 0 from d0: aborted (NVMe 0/07h)");
+    poll_times(100);
+    EXPECT_FALSE(with_it.done());
+    EXPECT_EQ(in_flight(), 1u);
+    with_it.destroy();
+    EXPECT_EQ(in_flight(), 0u);
+    {
+      started dropped(disk.read(buffer, 0));
+      poll_times(polls);
+    }
+    EXPECT_EQ(in_flight(), 0u);
+  }
+}
+
 TEST_F(cancellation, reaches_through_tasks_and_when_all) {
   auto disk = open_delay("d0");
   auto second = must(dma_buffer::zeroed(4096));

@@ -7,6 +7,7 @@
 #include <spdk_io/io_channel.hpp>
 #include <spdk_io/ownership.hpp>
 
+#include <chrono>
 #include <string_view>
 #include <utility>
 
@@ -15,6 +16,17 @@ struct spdk_bdev_desc;
 namespace spdk_io::inline SPDK_IO_ABI {
 
 enum class access { read_only, read_write };
+
+// How to open a device.
+struct open_options {
+  access mode = access::read_write;
+  // How long an I/O may take that has no deadline of its own (with_timeout(), with_deadline());
+  // zero: as long as it takes. It ends at the latest an eighth later, with errc::timed_out and
+  // fault::timed_out; where the device cannot abort it takes its time all the same, and has its
+  // real result. The time that it waits for memory counts. Giving zcopy memory back, and reset(),
+  // have no timeout.
+  std::chrono::nanoseconds timeout{0};
+};
 
 // A copyable handle to an open descriptor. The device is closed once the last bdev_desc and
 // io_channel of it is dropped and its I/O has completed, on the thread that opened it. If that
@@ -28,7 +40,10 @@ class bdev_desc : public detail::io_calls<bdev_desc> {
  public:
   // Errors: no_such_device (the message lists those there are); operation_not_permitted (claimed
   // by a module, and read_write was asked for; no thread is attached; no init_subsystems() yet).
-  static result<bdev_desc> open(std::string_view name, access mode = access::read_write);
+  static result<bdev_desc> open(std::string_view name, const open_options& options);
+  static result<bdev_desc> open(std::string_view name, access mode = access::read_write) {
+    return open(name, open_options{.mode = mode});
+  }
 
   // Takes on a descriptor that the program opened with SPDK's C API. Both may do I/O through it
   // side by side: C code with callbacks, coroutines with these handles.

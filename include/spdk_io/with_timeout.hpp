@@ -22,7 +22,8 @@ namespace spdk_io::inline SPDK_IO_ABI {
 // How it is known: a failure with errc::operation_canceled after the time was up is told as
 // errc::timed_out. Where the time is up later than the end, nothing happens.
 // Thread: the one that awaits; on its SPDK thread's timers, so that the precision is that of its
-// polling. When that thread ends, the time no longer counts.
+// polling. While that thread ends, the time goes on. The default timeout of the descriptor does not
+// apply.
 template <class A, class Rep, class Period>
   requires(awaitable<A> || detail::operation<std::remove_cvref_t<A>>)
 [[nodiscard]] auto with_timeout(A&& what, std::chrono::duration<Rep, Period> duration) {

@@ -17,6 +17,8 @@ namespace spdk_io::inline SPDK_IO_ABI::detail {
 
 struct channel_state;
 struct desc_state;
+class abort_retries;
+class default_timeout;
 class memory_wait;
 class thread_state;
 
@@ -54,10 +56,15 @@ class io_core : public ready_node {
   void request_stop() noexcept { stop(false); }
   void refuse_stopped() noexcept { refuse(std::errc::operation_canceled, fault::stopped); }
 
+  // Before it is started: the descriptor's default timeout is not for it.
+  void note_own_deadline() noexcept { stop_flags_ |= own_deadline; }
+
   // Of one that has been started and has not been resumed.
   operation_info info() const noexcept;
 
  protected:
+  friend class abort_retries;
+  friend class default_timeout;
   friend class memory_wait;
   friend class thread_state;
 
@@ -74,6 +81,7 @@ class io_core : public ready_node {
   static constexpr std::uint8_t abort_out = 2;     // at SPDK
   static constexpr std::uint8_t for_timeout = 4;   // stopped because its time was up
   static constexpr std::uint8_t own_deadline = 8;  // the descriptor's default is not for it
+  static constexpr std::uint8_t abort_later = 16;  // the device did not find it: to be asked again
 
   // `target` is the channel_state, or with by_desc the desc_state.
   io_core(void* target, const io_request& r, bool by_desc) noexcept
@@ -133,6 +141,7 @@ class io_core : public ready_node {
   void stop(bool timed_out) noexcept;
   void leave_memory_wait(int code) noexcept;
   bool may_abort() const noexcept;
+  void ask_for_abort() noexcept;
   // False if memory is short for it: it is wanted then.
   bool submit_abort() noexcept;
   void* abort_tag() noexcept;  // the abort's callback argument: not its target's

@@ -50,7 +50,8 @@ class node_ring {
   node_ring& operator=(const node_ring&) = delete;
 
   bool empty() const noexcept { return head_.next == &head_; }
-  ready_node& front() noexcept { return *head_.next; }  // Requires: !empty()
+  ready_node& front() noexcept { return *head_.next; }  // end() if it is empty
+  const ready_node* end() const noexcept { return &head_; }
 
   void push_back(ready_node& node) noexcept {
     node.prev = head_.prev;
@@ -102,7 +103,8 @@ class ready_list {
     ++size_;
   }
 
-  ready_node& front() noexcept { return *head_.next; }  // Requires: !empty()
+  ready_node& front() noexcept { return *head_.next; }  // end() if it is empty
+  const ready_node* end() const noexcept { return &head_; }
 
   ready_node& pop_front() noexcept {
     ready_node& node = *head_.next;

@@ -93,6 +93,8 @@ class thread_trigger : private message_node {
 
 class timer_trigger : private timer_node {
  public:
+  static constexpr bool is_deadline = true;
+
   explicit timer_trigger(std::chrono::nanoseconds duration) noexcept : duration_(duration) {}
   explicit timer_trigger(std::chrono::steady_clock::time_point deadline) noexcept
       : deadline_(deadline) {}

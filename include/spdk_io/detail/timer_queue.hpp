@@ -18,6 +18,8 @@ struct timer_node {
   timer_node* prev = nullptr;  // the left sibling, or the parent of a first child
   void (*expire)(timer_node&) = nullptr;
   bool armed = false;
+  // It goes on counting while its thread ends, where others are told that it does (due is 0 then).
+  bool outlasts_thread = false;
 };
 
 class timer_queue {

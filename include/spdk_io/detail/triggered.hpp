@@ -31,7 +31,9 @@ class [[nodiscard]] triggered_operation
     : public operation_base<triggered_operation<Op, Trigger>, typename Op::value_type> {
  public:
   triggered_operation(Op op, Trigger trigger)
-      : trigger_(std::move(trigger)), inner_(std::move(op)) {}
+      : trigger_(std::move(trigger)), inner_(std::move(op)) {
+    if constexpr (requires { Trigger::is_deadline; }) note_own_deadline();
+  }
   triggered_operation(triggered_operation&&) = default;
   triggered_operation& operator=(triggered_operation&&) = delete;
   ~triggered_operation() { leave_promise(*this); }
@@ -48,6 +50,9 @@ class [[nodiscard]] triggered_operation
 
   void request_stop() noexcept { inner_.request_stop(); }
   void refuse_stopped() noexcept { inner_.refuse_stopped(); }
+  void note_own_deadline() noexcept {
+    if constexpr (requires { inner_.note_own_deadline(); }) inner_.note_own_deadline();
+  }
 
  private:
   static void stop_inner(void* self) {
