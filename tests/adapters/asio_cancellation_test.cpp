@@ -238,15 +238,18 @@ TEST_F(asio_cancellation, by_the_awaitable_operators) {
 TEST_F(asio_cancellation, timeouts_and_stop_tokens_are_operations_too) {
   auto disk = open_delay();
   std::stop_source stop;
+  int reads = 0;
   bool ended = false;
   auto body = [&]() -> asio::awaitable<void> {
     auto timed = co_await sio::with_timeout(disk.read(buffer, 0), 5ms).async(asio::use_awaitable);
     EXPECT_FALSE(timed);
     if (!timed) EXPECT_EQ(timed.error(), std::errc::timed_out) << timed.error();
     EXPECT_EQ(in_flight(), 0u);
+    ++reads;
     auto stopped = co_await sio::with_stop_token(stop.get_token(), disk.read(buffer, 0))
                        .async(asio::use_awaitable);
     EXPECT_EQ(message_of(stopped), aborted);
+    ++reads;
     auto refused = co_await sio::with_stop_token(stop.get_token(), disk.read(buffer, 0))
                        .async(asio::use_awaitable);
     EXPECT_EQ(message_of(refused), "read of 4096 bytes at 0 from d0: stopped on request");
@@ -258,11 +261,17 @@ TEST_F(asio_cancellation, timeouts_and_stop_tokens_are_operations_too) {
     ended = true;
   };
   asio::co_spawn(ctx, body(), asio::detached);
-  turn_until([&] { return in_flight() == 1; });
-  turn_until([&] { return in_flight() == 0; });  // its time was up
-  turn_until([&] { return in_flight() == 1; });
+  turn();
+  EXPECT_EQ(in_flight(), 1u);
+  EXPECT_EQ(reads, 0);
+  turn_until([&] { return reads == 1; });
+  turns(100);
+  EXPECT_EQ(in_flight(), 1u);
+  EXPECT_EQ(reads, 1);
   std::thread([&] { stop.request_stop(); }).join();
-  turn_until([&] { return signal.slot().has_handler(); });
+  turn_until([&] { return reads == 2; });
+  turns(100);
+  EXPECT_EQ(in_flight(), 1u);
   EXPECT_FALSE(ended);
   signal.emit(asio::cancellation_type::terminal);
   turn_until([&] { return ended; });
