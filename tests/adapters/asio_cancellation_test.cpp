@@ -228,7 +228,7 @@ TEST_F(asio_cancellation, by_the_awaitable_operators) {
     auto second = co_await (timer.async_wait(asio::use_awaitable) ||
                             null.read(mine, 0).async(asio::use_awaitable));
     EXPECT_EQ(second.index(), 1u);
-    if (second.index() == 1) EXPECT_TRUE(std::get<1>(second));
+    EXPECT_TRUE(second.index() == 1 && std::get<1>(second));
     ended = true;
   };
   asio::co_spawn(ctx, body(), asio::detached);
@@ -242,8 +242,7 @@ TEST_F(asio_cancellation, timeouts_and_stop_tokens_are_operations_too) {
   bool ended = false;
   auto body = [&]() -> asio::awaitable<void> {
     auto timed = co_await sio::with_timeout(disk.read(buffer, 0), 5ms).async(asio::use_awaitable);
-    EXPECT_FALSE(timed);
-    if (!timed) EXPECT_EQ(timed.error(), std::errc::timed_out) << timed.error();
+    EXPECT_EQ(message_of(timed), "read of 4096 bytes at 0 from d0: timed out");
     EXPECT_EQ(in_flight(), 0u);
     ++reads;
     auto stopped = co_await sio::with_stop_token(stop.get_token(), disk.read(buffer, 0))

@@ -137,7 +137,7 @@ inline ::asio::awaitable<void> poller_task(thread& t, idle::spin, std::stop_toke
 
 }  // namespace adapters::asio
 
-// poller_task() on an io_context, for a task that is kept in a handle:
+// poller_task() on an io_context, for a task that is kept in a handle, which goes before ctx does:
 //   auto polling = sio::poller_task(thread, ctx, sio::idle::spin());
 template <class Idle = idle::backoff>
 result<running_poller_task<adapters::asio::executor>> poller_task(thread& t,
@@ -149,6 +149,9 @@ result<running_poller_task<adapters::asio::executor>> poller_task(thread& t,
 
 // run_until() on an io_context: `app` is anything generically awaitable (a spdk_io::task) or an
 // asio::awaitable. The io_context may have other work; it is left as it is when app has ended.
+// Where the io_context is stopped before, an asio::awaitable stays in it, suspended: what it has in
+// flight is complete when run_until() returns, and it goes on where the io_context is run again, or
+// is destroyed with it.
 template <awaitable A, class Idle = idle::backoff>
 std::remove_cvref_t<await_result_t<A>> run_until(::asio::io_context& ctx, thread& t, A&& app,
                                                  Idle policy = {}) {
@@ -266,9 +269,11 @@ class operations : public ::asio::execution_context::service {
     const unsigned now = generation_.load(std::memory_order_relaxed);
     if (last_.context == &ctx && last_.generation == now) [[likely]]
       return *last_.service;
-    // The services that were there first are shut down last: timers, which coroutines use to wait
-    // for others that they lend a buffer, belong to these.
-    if (!::asio::has_service<operations>(ctx)) {
+    // The services that were there first are shut down last. Timers, with which coroutines wait for
+    // others that they lend a buffer, are made to be there, where the context can have them without
+    // a thread of its own for them.
+    if (!::asio::has_service<operations>(ctx) &&
+        ::asio::has_service<::asio::detail::io_context_impl>(ctx)) {
       ::asio::basic_waitable_timer<std::chrono::steady_clock,
                                    ::asio::wait_traits<std::chrono::steady_clock>, Executor>
           first(ex);
