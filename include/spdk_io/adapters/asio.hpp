@@ -24,6 +24,7 @@
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
 #include <asio/query.hpp>
+#include <asio/recycling_allocator.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/system_executor.hpp>
@@ -34,6 +35,7 @@
 #include <atomic>
 #include <chrono>
 #include <exception>
+#include <forward_list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -205,37 +207,17 @@ class operations : public ::asio::execution_context::service {
     generation_.fetch_add(1, std::memory_order_relaxed);
   }
 
-  // Null where the executor has no context, as Asio's system executor.
-  template <class Executor>
-  static operations* of(const Executor& ex) {
-    if constexpr (std::is_same_v<Executor, ::asio::system_executor>) {
-      return nullptr;
-    } else if constexpr (::asio::can_query<const Executor&, ::asio::execution::context_t>::value) {
-      return &of_context(::asio::query(ex, ::asio::execution::context), ex);
-    } else if constexpr (requires { ex.context(); }) {
-      return &of_context(ex.context(), ex);
-    } else {
-      return nullptr;
-    }
-  }
-
-  // The handlers of one context may wait for I/O of several OS threads.
-  void add(node& n) noexcept {
-    std::lock_guard lock(mutex_);
-    in_flight_.push_back(n);
-  }
-  void remove(node& n) noexcept {
-    std::lock_guard lock(mutex_);
-    if (n.next) list::erase(n);
-  }
-
- private:
+  // Those of one OS thread, which alone links and unlinks them. (Should the context go on another
+  // one, the first I/O to be settled ends the program.)
   class list {
    public:
-    list() noexcept {
+    explicit list(const void* os_thread) noexcept : owner(os_thread) {
       head_.prev = &head_;
       head_.next = &head_;
     }
+    list(const list&) = delete;
+    list& operator=(const list&) = delete;
+
     void push_back(node& n) noexcept {
       n.prev = head_.prev;
       n.next = &head_;
@@ -243,6 +225,7 @@ class operations : public ::asio::execution_context::service {
       head_.prev = &n;
     }
     static void erase(node& n) noexcept {
+      if (!n.next) return;
       n.prev->next = n.next;
       n.next->prev = n.prev;
       n.next = nullptr;
@@ -254,21 +237,39 @@ class operations : public ::asio::execution_context::service {
       return first;
     }
 
+    const void* const owner;
+
    private:
     node head_;
   };
 
+  // This OS thread's list in the executor's context. Null where the executor has no context, as
+  // Asio's system executor.
+  template <class Executor>
+  static list* of(const Executor& ex) {
+    if constexpr (std::is_same_v<Executor, ::asio::system_executor>) {
+      return nullptr;
+    } else if constexpr (::asio::can_query<const Executor&, ::asio::execution::context_t>::value) {
+      return &of_context(::asio::query(ex, ::asio::execution::context), ex);
+    } else if constexpr (requires { ex.context(); }) {
+      return &of_context(ex.context(), ex);
+    } else {
+      return nullptr;
+    }
+  }
+
+ private:
   struct found {
     ::asio::execution_context* context;
-    operations* service;
+    list* operations_there;
     unsigned generation;
   };
 
   template <class Executor>
-  static operations& of_context(::asio::execution_context& ctx, const Executor& ex) {
+  static list& of_context(::asio::execution_context& ctx, const Executor& ex) {
     const unsigned now = generation_.load(std::memory_order_relaxed);
     if (last_.context == &ctx && last_.generation == now) [[likely]]
-      return *last_.service;
+      return *last_.operations_there;
     // The services that were there first are shut down last. Timers, with which coroutines wait for
     // others that they lend a buffer, are made to be there, where the context can have them without
     // a thread of its own for them.
@@ -278,8 +279,18 @@ class operations : public ::asio::execution_context::service {
                                    ::asio::wait_traits<std::chrono::steady_clock>, Executor>
           first(ex);
     }
-    last_ = {.context = &ctx, .service = &::asio::use_service<operations>(ctx), .generation = now};
-    return *last_.service;
+    list& mine = ::asio::use_service<operations>(ctx).of_this_os_thread();
+    last_ = {.context = &ctx, .operations_there = &mine, .generation = now};
+    return mine;
+  }
+
+  list& of_this_os_thread() {
+    const void* me = spdk_io::detail::this_os_thread();
+    std::lock_guard lock(mutex_);
+    for (list& each : in_flight_) {
+      if (each.owner == me) return each;
+    }
+    return in_flight_.emplace_front(me);
   }
 
   void shutdown() noexcept override { drop_all(); }
@@ -289,27 +300,30 @@ class operations : public ::asio::execution_context::service {
   // end further ones, or start some.
   void drop_all() noexcept {
     for (;;) {
-      while (node* first = pop(in_flight_)) {
+      while (node* first = first_in_flight()) {
         first->settle(*first);
         settled_.push_back(*first);
       }
-      node* first = pop(settled_);
+      node* first = settled_.pop_front();
       if (!first) return;
       first->drop(*first);
     }
   }
-  node* pop(list& from) noexcept {
+  node* first_in_flight() noexcept {
     std::lock_guard lock(mutex_);
-    return from.pop_front();
+    for (list& each : in_flight_) {
+      if (node* first = each.pop_front()) return first;
+    }
+    return nullptr;
   }
 
   // Where this OS thread looked last, valid while no context has gone.
   static inline std::atomic<unsigned> generation_{1};
   static inline constinit thread_local found last_{nullptr, nullptr, 0};
 
-  std::mutex mutex_;
-  list in_flight_;
-  list settled_;  // of a context that is going
+  std::mutex mutex_;  // for the lists' list
+  std::forward_list<list> in_flight_;
+  list settled_{nullptr};  // of a context that is going
 };
 
 // In the cancellation slot of a handler whose operation is in flight. The slot may be emptied, by
@@ -343,8 +357,8 @@ template <class Op, class Handler>
 class async_state : private operations::node {
   using value = typename Op::value_type;
   using handler_executor = ::asio::associated_executor_t<Handler>;
-  using allocator = typename std::allocator_traits<
-      ::asio::associated_allocator_t<Handler>>::template rebind_alloc<async_state>;
+  using allocator = typename std::allocator_traits<::asio::associated_allocator_t<
+      Handler, ::asio::recycling_allocator<void>>>::template rebind_alloc<async_state>;
   using memory = std::allocator_traits<allocator>;
 
   // Takes the state along where nobody is called, since the result is an exception.
@@ -364,12 +378,12 @@ class async_state : private operations::node {
 
  public:
   static void start(Op op, Handler h) {
-    operations* service = operations::of(::asio::get_associated_executor(h));
-    allocator a(::asio::get_associated_allocator(h));
+    operations::list* there = operations::of(::asio::get_associated_executor(h));
+    allocator a = allocator_of(h);
     async_state* self = memory::allocate(a, 1);
-    ::new (static_cast<void*>(self)) async_state(std::move(op), std::move(h), service);
+    ::new (static_cast<void*>(self)) async_state(std::move(op), std::move(h));
     if constexpr (stoppable) self->connect();
-    if (service) service->add(*self);
+    if (there) there->push_back(*self);
     self->state_->start();
   }
 
@@ -379,10 +393,13 @@ class async_state : private operations::node {
     ::asio::executor_work_guard<handler_executor> work;
   };
 
-  async_state(Op op, Handler h, operations* service)
-      : handler_(std::move(h)),
-        work_(::asio::get_associated_executor(handler_)),
-        service_(service) {
+  // By default, where Asio has the memory of its own operations.
+  static allocator allocator_of(const Handler& h) noexcept {
+    return allocator(::asio::get_associated_allocator(h, ::asio::recycling_allocator<void>()));
+  }
+
+  async_state(Op op, Handler h)
+      : handler_(std::move(h)), work_(::asio::get_associated_executor(handler_)) {
     state_.emplace(std::move(op), deliver{this});
     settle = [](operations::node& n) noexcept { static_cast<async_state&>(n).let_go(); };
     drop = [](operations::node& n) noexcept { dissolve(static_cast<async_state&>(n)); };
@@ -407,10 +424,10 @@ class async_state : private operations::node {
 
   // Frees the state and leaves the handler, with whatever it owns.
   static remains dissolve(async_state& self) noexcept {
-    if (self.service_) self.service_->remove(self);
+    operations::list::erase(self);
     self.let_go();
     remains left{std::move(self.handler_), std::move(self.work_)};
-    allocator a(::asio::get_associated_allocator(left.handler));
+    allocator a = allocator_of(left.handler);
     memory::destroy(a, &self);
     memory::deallocate(a, &self, 1);
     return left;
@@ -432,7 +449,6 @@ class async_state : private operations::node {
 
   Handler handler_;
   ::asio::executor_work_guard<handler_executor> work_;
-  operations* service_;
   const request* in_slot_ = nullptr;
   bool settled_ = false;
   std::optional<pending<Op, deliver>> state_;
