@@ -272,6 +272,30 @@ TEST_F(asio_shutdown, a_buffer_may_be_lent_to_another_coroutine) {
   }
 }
 
+// Asio destroys coroutines last, by its executor; what a handler itself owns goes with the handler.
+// Here each owns the buffer of another one's operation: an earlier one's and a later one's, and a
+// handler of the first timer of the context owns the last.
+TEST_F(asio_shutdown, a_buffer_may_belong_to_another_handler) {
+  auto disk = open_delay();
+  owned_buffer buffers[3] = {owned_buffer(gone), owned_buffer(gone), owned_buffer(gone)};
+  const sio::dma_span spans[3] = {buffers[0].span(), buffers[1].span(), buffers[2].span()};
+  auto handler = [&](int owns) {
+    return asio::bind_executor(
+        *ctx, [this, owned = std::move(buffers[owns])](sio::result<void>) { ++resumed; });
+  };
+  disk.read(spans[0], 0).async(handler(1));
+  disk.read(spans[1], 0).async(handler(0));
+  disk.read(spans[2], 0).async(asio::bind_executor(*ctx, [this](sio::result<void>) { ++resumed; }));
+  auto timer = std::make_shared<asio::steady_timer>(*ctx, 1h);
+  asio::steady_timer& t = *timer;
+  t.async_wait([timer = std::move(timer), owned = std::move(buffers[2])](asio::error_code) {});
+  poll_times(100);
+  EXPECT_EQ(in_flight(), 3u);
+  EXPECT_EQ(gone, 0);
+  ctx.reset();
+  expect_dropped(3);
+}
+
 // What a coroutine owns ends with it: here a thread, whose end completes a read of the same
 // context.
 TEST_F(asio_shutdown, a_coroutine_that_owns_a_thread) {
