@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // No heap allocation per I/O: the malloc family is replaced by one that counts, on the measuring
 // OS thread and while it measures.
+#include "counted_malloc.hpp"
 #include "devices.hpp"
 
 #include <spdk/bdev.h>
@@ -14,70 +15,6 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SPDK_IO_TEST_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-    __has_feature(memory_sanitizer)
-#define SPDK_IO_TEST_SANITIZED 1
-#endif
-#endif
-
-namespace {
-
-constinit thread_local bool measuring = false;
-constinit thread_local std::uint64_t allocations = 0;
-constinit thread_local std::uint64_t frees = 0;
-
-}  // namespace
-
-#ifndef SPDK_IO_TEST_SANITIZED
-static void note_allocation() noexcept {
-  if (measuring) ++allocations;
-}
-
-// operator new and strdup and the like end here as well.
-extern "C" {
-// NOLINTBEGIN(bugprone-reserved-identifier): glibc's names
-void* __libc_malloc(std::size_t size);
-void* __libc_calloc(std::size_t count, std::size_t size);
-void* __libc_realloc(void* old, std::size_t size);
-void* __libc_memalign(std::size_t alignment, std::size_t size);
-void __libc_free(void* memory);
-// NOLINTEND(bugprone-reserved-identifier)
-
-void* malloc(std::size_t size) {
-  note_allocation();
-  return __libc_malloc(size);
-}
-void* calloc(std::size_t count, std::size_t size) {
-  note_allocation();
-  return __libc_calloc(count, size);
-}
-void* realloc(void* old, std::size_t size) {
-  note_allocation();
-  return __libc_realloc(old, size);
-}
-void* memalign(std::size_t alignment, std::size_t size) {
-  note_allocation();
-  return __libc_memalign(alignment, size);
-}
-void* aligned_alloc(std::size_t alignment, std::size_t size) {
-  note_allocation();
-  return __libc_memalign(alignment, size);
-}
-int posix_memalign(void** out, std::size_t alignment, std::size_t size) {
-  note_allocation();
-  *out = __libc_memalign(alignment, size);
-  return *out ? 0 : ENOMEM;
-}
-void free(void* memory) {
-  if (measuring && memory) ++frees;
-  __libc_free(memory);
-}
-}
-#endif
 
 namespace spdk_io_test {
 namespace {

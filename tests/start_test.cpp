@@ -120,6 +120,52 @@ TEST(pending, destroyed_before_its_end_calls_nobody) {
   EXPECT_EQ(called, 0);
 }
 
+TEST(pending, is_asked_to_stop) {
+  std::optional<sio::result<void>> got;
+  auto keep = [&](sio::result<void> r) { got = std::move(r); };
+  sio::pending p(sio::sleep_for(1h), keep);
+  p.request_stop();  // not started: no effect
+  p.start();
+  for (int i = 0; i < 3; ++i) main_thread().poll();
+  EXPECT_FALSE(got);
+  p.request_stop();
+  EXPECT_FALSE(got);
+  main_thread().poll();
+  ASSERT_TRUE(got);
+  ASSERT_FALSE(*got);
+  EXPECT_EQ(got->error(), std::errc::operation_canceled);
+  p.request_stop();  // complete: no effect
+  main_thread().poll();
+}
+
+// Only where the operation can be stopped.
+template <class P>
+concept can_be_asked = requires(P& p) { p.request_stop(); };
+struct ignore_int {
+  void operator()(sio::result<int>) const {}
+};
+using call_of_int = decltype(std::declval<sio::thread_ref>().call([] { return 1; }));
+static_assert(!can_be_asked<sio::pending<call_of_int, ignore_int>>);
+
+TEST(pending, is_asked_to_stop_its_io) {
+  must(run(sio::create_bdev(sio::malloc_bdev{.name = "base", .size = 1 << 20})));
+  must(run(sio::create_bdev(
+      sio::delay_bdev{.name = "d0", .base = "base", .average_read = 1h, .average_write = 1h})));
+  auto disk = must(sio::bdev_desc::open("d0"));
+  auto buffer = must(sio::dma_buffer::zeroed(4096));
+  std::optional<sio::result<void>> got;
+  auto keep = [&](sio::result<void> r) { got = std::move(r); };
+  sio::pending p(disk.read(buffer, 0), keep);
+  p.start();
+  for (int i = 0; i < 100; ++i) main_thread().poll();
+  EXPECT_FALSE(got);
+  p.request_stop();
+  EXPECT_FALSE(got);
+  poll_until([&] { return got.has_value(); });
+  ASSERT_FALSE(*got);
+  EXPECT_EQ(got->error().message(), "read of 4096 bytes at 0 from d0: aborted (NVMe 0/07h)");
+}
+
 TEST(pending, may_be_destroyed_by_its_callback) {
   struct holder {
     struct callback {

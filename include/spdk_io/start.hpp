@@ -33,6 +33,16 @@ class pending {
     if (!failed_.defer(failed, this)) finish();
   }
 
+  // Asks the operation to end early: I/O is aborted where the device can, and leaves the queue for
+  // memory. The callback comes all the same, from a later poll(), once SPDK has let go of the
+  // buffer: with errc::operation_canceled, or with the real result. No effect before start(), and
+  // on what is complete already. Thread: the operation's OS thread. Allocates nothing.
+  void request_stop() noexcept
+    requires detail::stoppable_operation<Op>
+  {
+    operation_.request_stop();
+  }
+
  private:
   static void finished(detail::ready_node& node) { static_cast<pending*>(node.context)->finish(); }
   static void failed(detail::ready_node& node) { static_cast<pending*>(node.context)->finish(); }
