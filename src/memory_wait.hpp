@@ -5,6 +5,7 @@
 #pragma once
 
 #include <spdk_io/detail/ready_list.hpp>
+#include <spdk_io/error.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +14,7 @@
 namespace spdk_io::inline SPDK_IO_ABI {
 namespace detail {
 class io_core;
+struct channel_state;
 class thread_state;
 
 class memory_wait {
@@ -26,6 +28,8 @@ class memory_wait {
   const ready_list& waiters() const noexcept { return fifo_; }
   void push(io_core& op) noexcept;   // behind those that wait already
   void erase(io_core& op) noexcept;  // from anywhere
+  // Ends those of one channel with that errno; the others keep their order.
+  void fail(channel_state& channel, int code, fault why) noexcept;
 
   // Each poll: a last resort for waiters that no completion on this thread will serve.
   void poll() noexcept {

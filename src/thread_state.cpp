@@ -293,6 +293,7 @@ void thread_state::shut_down() noexcept {
     }
     stop_pollers(*this);
     cancel_timers();
+    end_event_waits();
     drain_user_code();
     give_back();
     exit_native();
@@ -345,6 +346,12 @@ void thread_state::drain_user_code() noexcept {
     }
   }
   takes_own_messages_ = false;
+}
+
+void thread_state::end_event_waits() noexcept {
+  for (desc_state* desc : opened) {
+    desc->end_event_wait(std::errc::operation_canceled, fault::thread_exiting);
+  }
 }
 
 void thread_state::close_opened() noexcept {
