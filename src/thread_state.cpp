@@ -3,6 +3,7 @@
 #include "thread_state.hpp"
 
 #include "concat.hpp"
+#include "forced_exit.hpp"
 #include "poller_state.hpp"
 #include "subsystem_state.hpp"
 #include "thread_registry.hpp"
@@ -378,6 +379,7 @@ void thread_state::give_back() noexcept {
 
 void thread_state::exit_native() noexcept {
   spdk_thread* const thread = native;
+  const watched_exit exit;
   if (at_end != native_end::leave) {
     spdk_set_thread(native);
     spdk_thread_exit(native);
@@ -393,7 +395,9 @@ void thread_state::exit_native() noexcept {
   forget_thread(*this);
   spdk_set_thread(nullptr);
   native = nullptr;
-  if (at_end == native_end::destroy) spdk_thread_destroy(thread);
+  if (at_end != native_end::destroy) return;
+  exit.report(thread, name);
+  spdk_thread_destroy(thread);
 }
 
 void pump_until(thread_state& whose, bool (*done)(const void*), const void* argument,
