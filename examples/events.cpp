@@ -21,7 +21,10 @@ sio::task<void> watch(std::optional<sio::bdev_desc>& disk) {
       case sio::device_event::kind::resized:
         std::cout << "it has " << event->size << " bytes now\n";
         break;
-      case sio::device_event::kind::removed: std::cout << "it is going: letting it\n"; disk.reset();
+      case sio::device_event::kind::removed:
+        std::cout << "it is going: letting it\n";
+        disk.reset();
+        break;
     }
   }
 }
