@@ -54,6 +54,7 @@ void create_error(const temp_folder& folder) {
 
 // What became of the I/O of one thread. Counters may be read by the other one meanwhile.
 struct tally {
+  std::uint64_t first = 0;  // where it reads and writes: half of the device, bytes
   std::atomic<std::size_t> succeeded = 0;
   std::atomic<std::size_t> refused = 0;
   std::atomic<bool> ended = false;
@@ -64,7 +65,7 @@ struct tally {
 sio::task<void> one_after_the_other(const io_channel& channel, dma_span buffer, std::size_t self,
                                     std::string_view device, tally& out) {
   for (std::size_t i = self;; ++i) {
-    const std::uint64_t at = i * 7 % (device_size / block) * block;
+    const std::uint64_t at = out.first + i * 7 % (device_size / 2 / block) * block;
     const bool reads = i % 2 == 0;
     sio::result<void> r;
     if (reads) {
@@ -151,6 +152,7 @@ class hot_removal : public testing::TestWithParam<stack> {
 TEST_P(hot_removal, on_two_os_threads) {
   twice([](sio::bdev_desc disk) {
     std::array<tally, 2> tallies;
+    tallies[1].first = device_size / 2;
     auto other = must(sio::thread::spawn("other", [&](sio::thread&) -> sio::task<void> {
       co_await load(disk, GetParam().device, tallies[1]);
     }));
@@ -164,6 +166,7 @@ TEST_P(hot_removal, on_two_os_threads) {
 TEST_P(hot_removal, on_two_threads_of_one_os_thread) {
   twice([](sio::bdev_desc disk) {
     std::array<tally, 2> tallies;
+    tallies[1].first = device_size / 2;
     auto second = must(sio::thread::create("second"));
     sio::task_scope both;
     must(second.ref().send([&] { both.spawn(load(disk, GetParam().device, tallies[1])); }));
@@ -196,6 +199,7 @@ TEST(hot_removal_without_memory, on_two_os_threads) {
   // Each channel takes what its cache holds when it is made.
   must(disk.channel());
   std::array<tally, 2> tallies;
+  tallies[1].first = device_size / 2;
   auto other = must(sio::thread::spawn(
       "other", [&](sio::thread&) -> sio::task<void> { co_await load(disk, "d0", tallies[1]); }));
   poll_until([&] { return tallies[1].succeeded > 0; });
