@@ -19,7 +19,8 @@ namespace {
 // By message on the opening thread, and none after the descriptor is closed.
 void on_event(spdk_bdev_event_type type, spdk_bdev*, void* argument) {
   auto* state = static_cast<detail::desc_state*>(argument);
-  if (type == SPDK_BDEV_EVENT_REMOVE) state->removed.store(true, std::memory_order_relaxed);
+  if (type == SPDK_BDEV_EVENT_REMOVE) state->tell(device_event::kind::removed);
+  if (type == SPDK_BDEV_EVENT_RESIZE) state->tell(device_event::kind::resized);
 }
 
 std::string why_not(int rc) {
@@ -148,8 +149,11 @@ result<spdk_bdev_desc*> bdev_desc::release() noexcept {
   return native;
 }
 
-void bdev_desc::mark_removed() const noexcept {
-  state_->removed.store(true, std::memory_order_relaxed);
+device_event_operation bdev_desc::next_event() const noexcept {
+  return device_event_operation(state_);
 }
+
+void bdev_desc::mark_removed() const noexcept { state_->tell(device_event::kind::removed); }
+void bdev_desc::mark_resized() const noexcept { state_->tell(device_event::kind::resized); }
 
 }  // namespace spdk_io::inline SPDK_IO_ABI

@@ -8,6 +8,7 @@
 #include <spdk/bdev.h>
 #include <spdk/thread.h>
 
+#include <cerrno>
 #include <string_view>
 #include <utility>
 
@@ -35,8 +36,10 @@ channel_state::channel_state(thread_state& on, desc_state& of, spdk_io_channel* 
       block_size(spdk_bdev_get_block_size(of.bdev)),
       can_abort(aborts_work(of.bdev)),
       timeout(*this, of.timeout),
-      retire(*this, on_retire) {
+      retire(*this, on_retire),
+      remove(*this, on_remove) {
   retire.internal = true;
+  remove.internal = true;
 }
 
 void channel_state::release() noexcept {
@@ -52,6 +55,13 @@ void channel_state::on_retire(ready_node& node) {
   if (channel.unused()) channel.put();
 }
 
+// What is at SPDK goes on; what waits for memory would come too late.
+void channel_state::on_remove(ready_node& node) {
+  channel_state& channel = owned_message<channel_state>::owner_of(node);
+  channel.accepts.store(nullptr, std::memory_order_relaxed);
+  channel.home->waiting.fail(channel, ENODEV, fault::device_removed);
+}
+
 void channel_state::put() noexcept {
   desc_state& of = *desc;
   timeout.stop();
@@ -63,8 +73,13 @@ void channel_state::put() noexcept {
 }
 
 desc_state::desc_state(std::shared_ptr<thread_state> opener, std::string_view device)
-    : owner(std::move(opener)), name(intern_device_name(device)), close_(*this, on_close) {
+
+    : owner(std::move(opener)),
+      name(intern_device_name(device)),
+      close_(*this, on_close),
+      events_(*this, on_events) {
   close_.internal = true;
+  events_.internal = true;
 }
 
 void desc_state::release() noexcept {
@@ -89,6 +104,9 @@ result<channel_state*> desc_state::channel() {
   }
   std::lock_guard lock(mutex_);
   if (closing_) return refuse(std::errc::no_such_device, fault::device_closed);
+  if (removed.load(std::memory_order_relaxed)) {
+    return refuse(std::errc::no_such_device, fault::device_removed);
+  }
   spdk_io_channel* made = spdk_bdev_get_io_channel(native);
   if (!made) return refuse(std::errc::not_enough_memory, fault::none);
   auto* channel = new channel_state(*here, *this, made);
@@ -101,6 +119,7 @@ void desc_state::close() noexcept {
   std::lock_guard lock(mutex_);
   if (closing_) return;
   closing_ = true;
+  post_events_locked();  // whoever waits for one hears of the end
   for (channel_state* channel : channels_) retire_locked(*channel);
   if (channels_.empty()) owner->deliver(close_);
 }

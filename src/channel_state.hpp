@@ -6,12 +6,15 @@
 // each thread's channel is asked by message to retire: it is put once nothing is in flight on it.
 // The last channel that goes sends the descriptor home to the thread that opened it, which
 // closes it. Every message node is embedded, so that closing cannot fail for want of memory.
+//
+// A device that is removed is still open, but each channel is told, by message, to take no more.
 #pragma once
 
 #include "default_timeout.hpp"
 
 #include <spdk_io/detail/inbox.hpp>
 #include <spdk_io/detail/ready_list.hpp>
+#include <spdk_io/device_event.hpp>
 #include <spdk_io/error.hpp>
 
 #include <atomic>
@@ -20,6 +23,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 struct spdk_bdev;
@@ -60,6 +64,7 @@ struct channel_state {
   bool retire_requested = false;  // with desc's mutex
   default_timeout timeout;
   owned_message<channel_state> retire;
+  owned_message<channel_state> remove;  // the device is going; never sent after `retire`
 
   // Handles (io_channel) and the thread's cache. Any thread.
   void acquire() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
@@ -79,6 +84,7 @@ struct channel_state {
   ~channel_state() = default;
   void retire_later() noexcept;
   static void on_retire(ready_node& node);
+  static void on_remove(ready_node& node);
   void put() noexcept;
 
   std::atomic<std::uint32_t> references_{1};
@@ -97,7 +103,8 @@ struct desc_state {
   void release() noexcept;
 
   // Opened: the descriptor itself keeps this state until it is closed.
-  void opened() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+  void opened() noexcept { reference(); }
+  void reference() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
   void unreference() noexcept;
 
   // This thread's channel, made at the first call; the result is not referenced for the caller.
@@ -111,15 +118,22 @@ struct desc_state {
   bool closing() noexcept;  // closed, or on the way
   bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
 
+  // Events; see device_event.cpp. Something happened to the device: any thread.
+  void tell(device_event::kind what) noexcept;
+  // The next one that nobody had yet.
+  std::optional<device_event> take_event() noexcept;
+  void end_event_wait(std::errc code, fault why) noexcept;  // on the owner's OS thread
+
   spdk_bdev_desc* native = nullptr;
   spdk_bdev* bdev = nullptr;
   const std::shared_ptr<thread_state> owner;
   const std::uint32_t name;      // interned
   std::uint32_t block_size = 1;  // bytes
   bool writable = false;
-  std::chrono::nanoseconds timeout{0};  // of each I/O; zero: none
-  bool from_native = false;             // opened by the program, which gets its events
-  std::atomic<bool> removed{false};     // the device is going
+  std::chrono::nanoseconds timeout{0};             // of each I/O; zero: none
+  bool from_native = false;                        // opened by the program, which gets its events
+  std::atomic<bool> removed{false};                // the device is going; set with mutex_
+  device_event_operation* event_waiter = nullptr;  // the owner's OS thread only
 
  private:
   friend struct channel_state;
@@ -128,6 +142,13 @@ struct desc_state {
   void channel_gone(channel_state& channel) noexcept;
   void retire_locked(channel_state& channel) noexcept;
   static void on_close(ready_node& node);
+  void post_events_locked() noexcept;
+  static void on_events(ready_node& node);
+
+  struct kept_event {
+    bool pending = false;
+    device_event event;
+  };
 
   std::atomic<std::uint32_t> handles_{1};     // users' handles
   std::atomic<std::uint32_t> references_{1};  // those, and the open descriptor
@@ -137,6 +158,10 @@ struct desc_state {
   bool closing_ = false;  // with mutex_, as the list
   std::vector<channel_state*> channels_;
   owned_message<desc_state> close_;
+  kept_event resize_;  // with mutex_, as the next two
+  kept_event removal_;
+  bool events_posted_ = false;  // `events_` is on its way
+  owned_message<desc_state> events_;
 };
 
 }  // namespace spdk_io::inline SPDK_IO_ABI::detail

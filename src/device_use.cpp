@@ -23,8 +23,10 @@ result<device_use> device_use::of(const bdev_desc& desc, operation_kind what) {
   if (!channel) return refuse(channel.error().code(), channel.error().why());
   const bool accepts = (*channel)->accepts.load(std::memory_order_relaxed) == acting_thread();
   if (!accepts) {
-    return state->closing() ? refuse(std::errc::no_such_device, fault::device_closed)
-                            : refuse(std::errc::operation_canceled, fault::thread_exiting);
+    if (state->closing()) return refuse(std::errc::no_such_device, fault::device_closed);
+    return state->removed.load(std::memory_order_relaxed)
+               ? refuse(std::errc::no_such_device, fault::device_removed)
+               : refuse(std::errc::operation_canceled, fault::thread_exiting);
   }
   spdk_io_channel* own = spdk_bdev_get_io_channel(state->native);
   if (!own) return refuse(std::errc::not_enough_memory, fault::none);
@@ -42,6 +44,9 @@ result<device_use> device_use::of(const io_channel& channel, operation_kind what
   if (!here) return refuse(std::errc::operation_not_permitted, fault::no_thread);
   const thread_state* its = state->accepts.load(std::memory_order_relaxed);
   if (its != here) {
+    if (!its && state->home == here && state->desc->removed.load(std::memory_order_relaxed)) {
+      return refuse(std::errc::no_such_device, fault::device_removed);
+    }
     return !its && state->desc->closing()
                ? refuse(std::errc::no_such_device, fault::device_closed)
                : refuse(std::errc::operation_not_permitted, fault::wrong_thread);

@@ -86,6 +86,7 @@ std::string_view operation_text(operation_kind kind) {
     case operation_kind::use_thread: return "use of a thread";
     case operation_kind::open_bdev: return "open";
     case operation_kind::release_bdev: return "release of the descriptor";
+    case operation_kind::next_event: return "wait for an event";
     case operation_kind::find_bdev: return "look-up";
     case operation_kind::get_channel: return "I/O channel";
     case operation_kind::read: return "read";
@@ -122,7 +123,7 @@ std::string_view operation_text(operation_kind kind) {
 std::string_view preposition(operation_kind kind) {
   if (kind == operation_kind::read) return "from";
   if (kind == operation_kind::write) return "to";
-  if (kind == operation_kind::reset) return "of";
+  if (kind == operation_kind::reset || kind == operation_kind::next_event) return "of";
   return "on";
 }
 
@@ -279,6 +280,13 @@ std::string error::message() const {
     case fault::thread_exiting: return out + "the thread is exiting";
     case fault::device_closed:
       return out + "the device was closed when the thread that opened it ended";
+    case fault::device_removed:
+      out += "the device was removed";
+      return what_ == operation_kind::next_event ? out + ", nothing more will come" : out;
+    case fault::handles_dropped: return out + "the last handle was dropped, so it is closed";
+    case fault::events_elsewhere:
+      return out + "events come to the thread that opened the device (await them there)";
+    case fault::events_awaited: return out + "somebody else waits for them already (one at a time)";
     case fault::opened_by_library:
       return out + "it was opened with bdev_desc::open(), so that only the library can close it";
     case fault::unsupported:

@@ -106,6 +106,9 @@ bool io_core::refuse() noexcept {
     if (here->phase != thread_phase::running) {
       return refuse(std::errc::operation_canceled, fault::thread_exiting);
     }
+    if (channel().home == here && channel().desc->removed.load(std::memory_order_relaxed)) {
+      return refuse(std::errc::no_such_device, fault::device_removed);
+    }
     // Either the descriptor is closed, or only the thread of this channel has ended.
     return channel().desc->closing()
                ? refuse(std::errc::no_such_device, fault::device_closed)

@@ -87,6 +87,22 @@ bool memory_wait::submit_aborts() noexcept {
   return true;
 }
 
+void memory_wait::fail(channel_state& channel, int code, fault why) noexcept {
+  for (std::size_t left = fifo_.size(); left > 0; --left) {
+    auto& op = static_cast<io_core&>(fifo_.pop_front());
+    if (&op.channel() != &channel) {
+      fifo_.push_back(op);
+      continue;
+    }
+    --channel.waiting;
+    --blocked_;
+    op.put_in_flight(channel);
+    op.why_ = why;
+    op.describe_failure(code);
+    op.complete();
+  }
+}
+
 void memory_wait::on_memory(void* self) {
   auto& wait = *static_cast<memory_wait*>(self);
   wait.queued_ = false;

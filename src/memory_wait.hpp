@@ -6,6 +6,7 @@
 #pragma once
 
 #include <spdk_io/detail/ready_list.hpp>
+#include <spdk_io/error.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -14,6 +15,7 @@
 namespace spdk_io::inline SPDK_IO_ABI {
 namespace detail {
 class io_core;
+struct channel_state;
 class thread_state;
 
 class memory_wait {
@@ -28,6 +30,8 @@ class memory_wait {
   const node_ring& targets() const noexcept { return aborts_; }  // in flight, to be aborted
   void push(io_core& op) noexcept;                               // behind those that wait already
   void erase(io_core& op) noexcept;                              // from anywhere
+  // Ends those of one channel with that errno; the others keep their order.
+  void fail(channel_state& channel, int code, fault why) noexcept;
 
   // Stops those of which late(op) is true.
   template <class F>

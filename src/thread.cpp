@@ -107,23 +107,35 @@ thread::~thread() {
   if (state_) state_->shut_down();
 }
 
-std::size_t thread::poll(std::uint32_t max_messages) { return state_->poll(max_messages); }
-std::string_view thread::name() const noexcept { return state_->name; }
-std::uint64_t thread::id() const noexcept { return state_->id; }
+std::size_t thread::poll(std::uint32_t max_messages) {
+  return state_ ? state_->poll(max_messages) : 0;
+}
+std::string_view thread::name() const noexcept {
+  return state_ ? std::string_view(state_->name) : std::string_view();
+}
+std::uint64_t thread::id() const noexcept { return state_ ? state_->id : 0; }
 
 bool thread::idle() const noexcept {
-  return spdk_thread_is_idle(state_->native) && state_->nothing_ready() && state_->timers.empty();
+  return !state_ ||
+         (spdk_thread_is_idle(state_->native) && state_->nothing_ready() && state_->timers.empty());
 }
 
-bool thread::running() const noexcept { return state_->phase == detail::thread_phase::running; }
-bool thread::has_pollers() const noexcept { return spdk_thread_has_pollers(state_->native); }
+bool thread::running() const noexcept {
+  return state_ && state_->phase == detail::thread_phase::running;
+}
+bool thread::has_pollers() const noexcept {
+  return state_ && spdk_thread_has_pollers(state_->native);
+}
 
 thread_statistics thread::statistics() const noexcept {
+  if (!state_) return {};
   return {.memory_waits = state_->waiting.total(), .io_in_flight = state_->io_in_flight()};
 }
 
-std::vector<operation_info> thread::operations() const { return state_->operations(); }
+std::vector<operation_info> thread::operations() const {
+  return state_ ? state_->operations() : std::vector<operation_info>();
+}
 
-spdk_thread* thread::native_handle() const noexcept { return state_->native; }
+spdk_thread* thread::native_handle() const noexcept { return state_ ? state_->native : nullptr; }
 
 }  // namespace spdk_io::inline SPDK_IO_ABI

@@ -9,15 +9,17 @@
 
 namespace spdk_io::inline SPDK_IO_ABI {
 
-std::string_view thread_ref::name() const noexcept { return state_->name; }
-std::uint64_t thread_ref::id() const noexcept { return state_->id; }
+std::string_view thread_ref::name() const noexcept {
+  return state_ ? std::string_view(state_->name) : std::string_view();
+}
+std::uint64_t thread_ref::id() const noexcept { return state_ ? state_->id : 0; }
 
 result<std::vector<operation_info>> thread_ref::operations() const {
   auto refuse = [&](std::errc code, std::string_view why) {
-    return std::unexpected(
-        error(code, operation_kind::use_thread,
-              detail::concat("operations of thread \"", state_->name, "\": ", why)));
+    return std::unexpected(error(code, operation_kind::use_thread,
+                                 detail::concat("operations of thread \"", name(), "\": ", why)));
   };
+  if (!state_) return refuse(std::errc::no_such_process, "there is no thread (moved from)");
   if (!state_->on_own_os_thread()) {
     return refuse(std::errc::operation_not_permitted,
                   "only its own OS thread may look (call() it, and ask there)");
@@ -31,6 +33,11 @@ result<std::vector<operation_info>> thread_ref::operations() const {
 namespace detail {
 namespace {
 
+error nobody() {
+  return error(std::errc::no_such_process, operation_kind::call,
+               "message to a thread: there is none (moved from)");
+}
+
 error ended(const thread_state& to) {
   return error(std::errc::no_such_process, operation_kind::call,
                concat("message to thread \"", to.name, "\": the thread has ended"));
@@ -38,13 +45,17 @@ error ended(const thread_state& to) {
 
 }  // namespace
 
-result<void> send(thread_state& to, message_node& message) {
-  if (!to.deliver(message)) return std::unexpected(ended(to));
+result<void> send(thread_state* to, message_node& message) {
+  if (!to) return std::unexpected(nobody());
+  if (!to->deliver(message)) return std::unexpected(ended(*to));
   return {};
 }
 
 bool call_base::depart(message_node& message) noexcept {
-  if (!target_) return false;  // error_ says why
+  if (!target_) {  // error_ says why, unless it was moved from
+    if (error_.code() == std::errc()) error_ = nobody();
+    return false;
+  }
   home_ = acting_thread();
   if (!home_ || home_->phase == thread_phase::exited) {
     error_ = error(std::errc::operation_not_permitted, operation_kind::call,

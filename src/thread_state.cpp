@@ -3,6 +3,7 @@
 #include "thread_state.hpp"
 
 #include "concat.hpp"
+#include "forced_exit.hpp"
 #include "poller_state.hpp"
 #include "subsystem_state.hpp"
 #include "thread_registry.hpp"
@@ -300,6 +301,7 @@ void thread_state::shut_down() noexcept {
     }
     stop_pollers(*this);
     cancel_timers();
+    end_event_waits();
     drain_user_code();
     give_back();
     exit_native();
@@ -361,6 +363,12 @@ void thread_state::drain_user_code() noexcept {
   takes_own_messages_ = false;
 }
 
+void thread_state::end_event_waits() noexcept {
+  for (desc_state* desc : opened) {
+    desc->end_event_wait(std::errc::operation_canceled, fault::thread_exiting);
+  }
+}
+
 void thread_state::close_opened() noexcept {
   auto descriptors = opened;
   for (desc_state* desc : descriptors) desc->close();
@@ -385,6 +393,7 @@ void thread_state::give_back() noexcept {
 
 void thread_state::exit_native() noexcept {
   spdk_thread* const thread = native;
+  const watched_exit exit;
   if (at_end != native_end::leave) {
     spdk_set_thread(native);
     spdk_thread_exit(native);
@@ -403,7 +412,9 @@ void thread_state::exit_native() noexcept {
   forget_thread(*this);
   spdk_set_thread(nullptr);
   native = nullptr;
-  if (at_end == native_end::destroy) spdk_thread_destroy(thread);
+  if (at_end != native_end::destroy) return;
+  exit.report(thread, name);
+  spdk_thread_destroy(thread);
 }
 
 void pump_until(thread_state& whose, bool (*done)(const void*), const void* argument,

@@ -142,6 +142,7 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   void take_back_lent() noexcept;
   bool drained() const noexcept;
   void cancel_timers() noexcept;
+  void end_event_waits() noexcept;
   void drain_user_code() noexcept;
   void close_opened() noexcept;
   void give_back() noexcept;

@@ -358,5 +358,26 @@ TEST(allocation_without_memory, none_for_waiters) {
   EXPECT_GT(main_thread().statistics().memory_waits, measured / 2);
 }
 
+// The mark of a program's own callback, the message about it, and who waits.
+TEST_F(allocation, none_for_events) {
+  counter count(100, 1000);
+  auto watch = [&]() -> sio::task<void> {
+    bool more = true;
+    while (more) {
+      auto event = co_await disk.next_event();
+      EXPECT_TRUE(event.has_value());
+      more = count.one_more();
+    }
+  };
+  sio::task_scope scope;
+  scope.spawn(watch());
+  while (!count.finished()) {
+    disk.mark_resized();
+    main_thread().poll();
+  }
+  count.expect_none();
+  must(run(scope.join()));
+}
+
 }  // namespace
 }  // namespace spdk_io_test

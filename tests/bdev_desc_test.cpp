@@ -215,6 +215,60 @@ TEST(bdev_desc, when_the_opening_thread_ends_the_others_get_errors) {
   must(run(sio::delete_bdev("m0")));
 }
 
+// Handles and channels, of a thread that is gone, dropped on OS threads that know nothing of SPDK.
+TEST(bdev_desc, dropped_when_the_opening_thread_is_gone) {
+  open_malloc("m0");
+  bdev_desc disk;
+  std::vector<sio::io_channel> channels;
+  {
+    auto second = must(sio::thread::create("second"));
+    run_on(second, [&] {
+      disk = must(bdev_desc::open("m0"));
+      channels.push_back(must(disk.channel()));
+    });
+    channels.push_back(must(disk.channel()));
+  }
+  deletion gone("m0");  // nobody holds it
+  gone.wait();
+  EXPECT_TRUE(disk.closed());
+  std::vector<std::thread> droppers;
+  for (int i = 0; i < 4; ++i) {
+    droppers.emplace_back([d = disk, c = channels]() mutable {
+      auto copy = d;
+      d = {};
+      c.clear();
+    });
+  }
+  disk = {};
+  channels.clear();
+  for (auto& each : droppers) each.join();
+  open_malloc("m0");
+}
+
+// The last handle goes on one OS thread while the opening thread ends on another.
+TEST(bdev_desc, dropped_while_the_opening_thread_ends) {
+  for (int round = 0; round < 20; ++round) {
+    must(run(sio::create_bdev(sio::null_bdev{.name = "n0", .size = 1 << 20})));
+    bdev_desc disk;
+    std::atomic<bool> open = false;
+    auto other = must(sio::thread::spawn("other", [&](sio::thread&) -> sio::task<void> {
+      disk = must(bdev_desc::open("n0"));
+      must(disk.channel());
+      open = true;
+      co_return;
+    }));
+    poll_until([&] { return open.load(); });
+    must(disk.channel());
+    std::thread dropper([d = std::move(disk)]() mutable { d = {}; });
+    other.request_stop();
+    sio::task_scope deletion;
+    deletion.spawn(sio::delete_bdev("n0"));
+    poll_until([&] { return deletion.running() == 0; });
+    dropper.join();
+    other.join();
+  }
+}
+
 // The thread that opened it goes while another one has I/O in flight: that completes first.
 TEST(bdev_desc, the_opening_thread_waits_for_io_of_others) {
   open_malloc("m0");

@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
+#include <string>
+#include <utility>
 
 namespace {
 
@@ -89,6 +91,111 @@ TEST(env_lifetime, a_thread_that_ends_finishes_the_start_of_the_subsystems) {
     EXPECT_EXIT(end_during_start(polls), testing::ExitedWithCode(0),
                 "^ending\nstarted: yes\nrunning: 0\n$");
   }
+}
+
+// Everything that a program may still hold, dropped after the environment has gone.
+struct left_over {
+  std::optional<sio::dma_buffer> buffer;
+  sio::bdev_desc disk;
+  sio::io_channel channel;
+  sio::zcopy_buffer lent;
+  std::optional<sio::poller> poller;
+  std::optional<sio::thread_ref> ref;
+  std::optional<sio::device_event_operation> event;
+  std::optional<sio::io_operation> read;
+};
+
+std::string text_of(const auto& r) { return r ? "success" : r.error().message(); }
+
+[[noreturn]] void all_left_behind() {
+  {
+    left_over left;
+    std::optional<sio::env> env(start_env());
+    std::optional<sio::thread> thread(sio::thread::attach("main").value());
+    sio::block_on(*thread, sio::create_bdev(sio::malloc_bdev{.name = "m0", .size = 1 << 20}))
+        .value();
+    left.disk = sio::bdev_desc::open("m0").value();
+    left.channel = left.disk.channel().value();
+    left.buffer = sio::dma_buffer::zeroed(512).value();
+    left.lent = sio::block_on(*thread, left.channel.zcopy_read(0, 512)).value();
+    left.poller = sio::poller::start([] { return false; }).value();
+    left.ref = thread->ref();
+    left.event.emplace(left.disk.next_event());
+    left.read.emplace(left.disk.read(*left.buffer, 0));
+    thread.reset();
+    env.reset();
+    std::fprintf(stderr, "closed: %d, removed: %d\n", left.disk.closed(), left.disk.removed());
+    std::fprintf(stderr, "%s\n", text_of(left.disk.channel()).c_str());
+    std::fprintf(stderr, "%s\n", text_of(left.ref->send([] {})).c_str());
+    std::fprintf(stderr, "%s\n", text_of(sio::dma_buffer::allocate(512)).c_str());
+    std::fprintf(stderr, "%s\n", text_of(sio::thread::attach("late")).c_str());
+    sio::start(std::move(*left.event),
+               [](auto r) { std::fprintf(stderr, "%s\n", text_of(r).c_str()); });
+    sio::start(std::move(*left.read),
+               [](auto r) { std::fprintf(stderr, "%s\n", text_of(r).c_str()); });
+    auto copy = left.disk;
+    left.poller->pause();
+  }
+  std::fputs("the end\n", stderr);
+  std::exit(0);
+}
+
+TEST(env_lifetime, what_outlives_it_says_so_and_may_be_dropped) {
+  EXPECT_EXIT(all_left_behind(), testing::ExitedWithCode(0),
+              "^closed: 1, removed: 0\n"
+              "I/O channel on m0: no SPDK thread is attached here [^\n]*\n"
+              "[^\n]*\"main\"[^\n]*\n"
+              "allocation of 512 bytes of DMA memory: no environment [^\n]*\n"
+              "thread \"late\": no environment [^\n]*\n"
+              "wait for an event of m0: no SPDK thread is attached here [^\n]*\n"
+              "read of 512 bytes at 0 from m0: no SPDK thread is attached here [^\n]*\n"
+              "the end\n$");
+}
+
+// Moved from, a thread is nothing: it can be asked, and does nothing.
+[[noreturn]] void moved_from() {
+  {
+    auto env = start_env();
+    auto thread = sio::thread::attach("main").value();
+    std::optional<sio::thread> moved(std::move(thread));
+    // NOLINTBEGIN(bugprone-use-after-move)
+    std::fprintf(stderr, "%zu %d %d %d \"%s\" %zu\n", thread.poll(), thread.running(),
+                 thread.idle(), thread.has_pollers(), std::string(thread.name()).c_str(),
+                 thread.operations().size());
+    std::fprintf(stderr, "%s\n", text_of(thread.ref().send([] {})).c_str());
+    thread = std::move(*moved);
+    std::fprintf(stderr, "%s\n", std::string(thread.name()).c_str());
+    moved.reset();
+    // NOLINTEND(bugprone-use-after-move)
+    sio::thread further = sio::thread::create("further").value();
+    sio::thread& itself = further;
+    further = std::move(itself);
+    std::fprintf(stderr, "%s\n", std::string(further.name()).c_str());
+  }
+  std::fputs("the end\n", stderr);
+  std::exit(0);
+}
+
+TEST(env_lifetime, a_thread_that_was_moved_from) {
+  EXPECT_EXIT(moved_from(), testing::ExitedWithCode(0),
+              "^0 0 1 0 \"\" 0\n[^\n]+\nmain\nfurther\nthe end\n$");
+}
+
+[[noreturn]] void spawned_left_behind() {
+  {
+    std::optional<sio::env> env(start_env());
+    auto worker = sio::thread::spawn("worker").value();
+    env.reset();
+    std::fprintf(stderr, "%s\n", text_of(worker.ref().send([] {})).c_str());
+  }
+  std::fputs("the end\n", stderr);
+  std::exit(0);
+}
+
+TEST(env_lifetime, an_env_destroyed_before_a_spawned_thread_says_so) {
+  EXPECT_EXIT(spawned_left_behind(), testing::ExitedWithCode(0),
+              "spdk-io: env destroyed before thread \"worker\"; [^\n]*SPDK is left running.\n"
+              "success\nthe end\n$");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <spdk_io/bdev.hpp>
+#include <spdk_io/device_event.hpp>
 #include <spdk_io/error.hpp>
 #include <spdk_io/io_channel.hpp>
 #include <spdk_io/ownership.hpp>
@@ -56,7 +57,8 @@ class bdev_desc : public detail::io_calls<bdev_desc> {
   // that are left fail as if it were closed.
   //
   // `mode` is what it was opened for; SPDK does not say. Its events still go to the callback that
-  // it was opened with: removed() is only ever true if that calls mark_removed().
+  // it was opened with: removed() and next_event() know only of what that tells with mark_removed()
+  // and mark_resized().
   // Errors: invalid_argument (null, or adopted already); operation_not_permitted (no thread is
   // attached here); operation_canceled (the thread is ending).
   static result<bdev_desc> from_native(spdk_bdev_desc* native, ownership how,
@@ -83,6 +85,15 @@ class bdev_desc : public detail::io_calls<bdev_desc> {
   bool closed() const noexcept;   // empty, or its thread has ended
   bool removed() const noexcept;  // the device is going: drop the handles to let it
 
+  // co_await desc.next_event(): what happens to the device next; see device_event.hpp for who may
+  // wait, and for errors.
+  //
+  // Once the device is removed, new I/O through this descriptor and new channels of it fail with
+  // no_such_device (fault::device_removed), on each thread as soon as it has been polled, on the
+  // opening thread before next_event() hands the removal out. I/O at SPDK completes with its own
+  // result; I/O that waits for memory fails the same way. What zcopy has lent can be given back.
+  device_event_operation next_event() const noexcept;
+
   spdk_bdev_desc* native_handle() const noexcept;  // borrowed; null if closed
 
   // Gives an adopted descriptor back: from now on it is a borrowed one, for this handle and the
@@ -90,9 +101,11 @@ class bdev_desc : public detail::io_calls<bdev_desc> {
   // (opened by open(): its events come to the library, so that only the library can close it).
   result<spdk_bdev_desc*> release() noexcept;
 
-  // For the event callback of an adopted or borrowed descriptor, upon SPDK_BDEV_EVENT_REMOVE: makes
-  // removed() true for every handle. Any thread. Requires: not empty.
+  // For the event callback of an adopted or borrowed descriptor, upon SPDK_BDEV_EVENT_REMOVE and
+  // SPDK_BDEV_EVENT_RESIZE: what open() does for its own. removed() is true at once, for every
+  // handle; the size is the one that the device has now. Any thread. Requires: not empty.
   void mark_removed() const noexcept;
+  void mark_resized() const noexcept;
 
  private:
   friend class detail::io_calls<bdev_desc>;

@@ -22,6 +22,7 @@ enum class operation_kind : std::uint8_t {
   use_thread,
   open_bdev,
   release_bdev,
+  next_event,
   find_bdev,
   get_channel,
   read,
@@ -70,6 +71,10 @@ enum class fault : std::uint8_t {
   no_thread,
   thread_exiting,
   device_closed,
+  device_removed,
+  handles_dropped,   // the last one was, and with it the device is closed
+  events_elsewhere,  // they come to the thread that opened the device
+  events_awaited,    // by somebody else
   opened_by_library,
   change_under_way,
   no_histogram,

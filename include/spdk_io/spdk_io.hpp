@@ -10,6 +10,7 @@
 #include <spdk_io/block_on.hpp>
 #include <spdk_io/bounce.hpp>
 #include <spdk_io/cores.hpp>
+#include <spdk_io/device_event.hpp>
 #include <spdk_io/dma_buffer.hpp>
 #include <spdk_io/env.hpp>
 #include <spdk_io/error.hpp>

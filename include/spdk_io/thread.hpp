@@ -28,7 +28,8 @@ struct thread_statistics {
 // An SPDK thread: a queue of messages and a set of pollers, run by whoever calls poll().
 //
 // Thread: it belongs to the OS thread that made it; only a thread_ref may cross. Moving one
-// keeps everything that refers to it valid.
+// keeps everything that refers to it valid; what was moved from is nothing: it has no name, does
+// nothing, and only takes another one (block_on() and others need a real one).
 //
 // The destructor drains: I/O in flight completes and what awaits it is resumed (new I/O is
 // refused), accepted messages run (other OS threads send no more), pollers stop, sleeping

@@ -21,7 +21,8 @@
 namespace spdk_io::inline SPDK_IO_ABI {
 
 // A copyable handle to a thread; all of it may be used on any OS thread. It does not keep the
-// thread running: once that has ended, every use is an error that says so.
+// thread running: once that has ended, every use is an error that says so, as it is for one that
+// was moved from, or is that of a thread that was.
 class thread_ref {
  public:
   explicit thread_ref(std::shared_ptr<detail::thread_state> state) noexcept
@@ -79,7 +80,7 @@ struct sent_function final : message_node {
 template <std::invocable F>
 result<void> thread_ref::send(F&& f) const {
   auto message = std::make_unique<detail::sent_function<F>>(std::forward<F>(f));
-  if (auto ok = detail::send(*state_, *message); !ok) return ok;
+  if (auto ok = detail::send(state_.get(), *message); !ok) return ok;
   message.release();
   return {};
 }

@@ -410,3 +410,17 @@ void spdk_for_each_channel_continue(spdk_io_channel_iter* i, int status) {
 void* spdk_io_channel_iter_get_io_device(spdk_io_channel_iter* i) { return i->address; }
 spdk_io_channel* spdk_io_channel_iter_get_channel(spdk_io_channel_iter* i) { return i->channel; }
 void* spdk_io_channel_iter_get_ctx(spdk_io_channel_iter* i) { return i->ctx; }
+
+const char* spdk_io_channel_get_io_device_name(spdk_io_channel* channel) {
+  return channel->device->name.c_str();
+}
+
+spdk_io_channel* spdk_thread_get_first_io_channel(spdk_thread* thread) {
+  return thread->channels.empty() ? nullptr : thread->channels.begin()->second;
+}
+
+spdk_io_channel* spdk_thread_get_next_io_channel(spdk_io_channel* prev) {
+  const auto& channels = prev->thread->channels;
+  const auto after = channels.upper_bound(prev->device);
+  return after == channels.end() ? nullptr : after->second;
+}

@@ -309,3 +309,25 @@ void spdk_thread_register_post_poller_handler(spdk_post_poller_fn fn, void* fn_a
   }
   current_thread->post_poller_handlers[count++] = {fn, fn_arg};
 }
+
+const char* spdk_poller_get_name(spdk_poller* poller) { return poller->name.c_str(); }
+
+spdk_poller* spdk_thread_get_first_active_poller(spdk_thread* thread) {
+  return thread->active_pollers.first();
+}
+spdk_poller* spdk_thread_get_next_active_poller(spdk_poller* prev) { return prev->next; }
+
+spdk_poller* spdk_thread_get_first_timed_poller(spdk_thread* thread) {
+  const auto& timed = thread->timed_pollers;
+  return timed.empty() ? nullptr : *timed.begin();
+}
+spdk_poller* spdk_thread_get_next_timed_poller(spdk_poller* prev) {
+  const auto& timed = prev->thread->timed_pollers;
+  const auto after = std::next(std::find(timed.begin(), timed.end(), prev));
+  return after == timed.end() ? nullptr : *after;
+}
+
+spdk_poller* spdk_thread_get_first_paused_poller(spdk_thread* thread) {
+  return thread->paused_pollers.first();
+}
+spdk_poller* spdk_thread_get_next_paused_poller(spdk_poller* prev) { return prev->next; }

@@ -186,3 +186,18 @@ void check_no_spinlock_held(const spdk_thread& thread);
 void report_wrong_thread(const char* function, const char* object, const spdk_thread& owner);
 
 }  // namespace spdk_lite
+
+// What SPDK exports for its own modules, and declares in a header that it does not install: what
+// a thread has, one after the other; NULL at the end.
+extern "C" {
+const char* spdk_poller_get_name(struct spdk_poller* poller);
+spdk_poller* spdk_thread_get_first_active_poller(spdk_thread* thread);
+spdk_poller* spdk_thread_get_next_active_poller(spdk_poller* prev);
+spdk_poller* spdk_thread_get_first_timed_poller(spdk_thread* thread);
+spdk_poller* spdk_thread_get_next_timed_poller(spdk_poller* prev);
+spdk_poller* spdk_thread_get_first_paused_poller(spdk_thread* thread);
+spdk_poller* spdk_thread_get_next_paused_poller(spdk_poller* prev);
+const char* spdk_io_channel_get_io_device_name(spdk_io_channel* channel);
+spdk_io_channel* spdk_thread_get_first_io_channel(spdk_thread* thread);
+spdk_io_channel* spdk_thread_get_next_io_channel(spdk_io_channel* prev);
+}

@@ -22,7 +22,7 @@ namespace spdk_io::inline SPDK_IO_ABI::detail {
 class thread_state;
 
 // Hands a message to a thread. Error: it has ended.
-result<void> send(thread_state& to, message_node& message);
+result<void> send(thread_state* to, message_node& message);  // null: an error
 
 // What f() comes to: awaited if it is awaitable, and not yet wrapped in a result.
 template <class F>
@@ -192,7 +192,7 @@ class [[nodiscard]] schedule_operation
   bool begin() noexcept {
     auto target = target_;
     under_way_ = true;
-    auto sent = send(*target, *this);
+    auto sent = send(target.get(), *this);
     if (sent) return true;
     under_way_ = false;
     error_ = sent.error();
