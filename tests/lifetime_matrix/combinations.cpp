@@ -13,10 +13,7 @@ bool held_at_the_device(device d) {
 
 bool stage_can_be_reached(const combination& c) {
   switch (c.stage) {
-    case stage::submitted:
-      // An I/O that is still at the device below the delay is asked to stop there, and a malloc
-      // device cannot: it is delayed after that, for hours.
-      return c.device != device::delay_hours;
+    case stage::submitted: return true;
     case stage::under_way:
       // The others are complete by then (delay_short perhaps).
       return held_at_the_device(c.device);
@@ -72,9 +69,8 @@ bool gone_makes_sense(const combination& c) {
 // Whether it ends at all: by itself, by a request, or by the reset.
 bool ends(const combination& c) {
   if (c.device != device::delay_hours || c.stage == stage::queued) return true;
-  // Its thread drains before anybody asks, or forgets the time.
-  if (c.gone == gone::thread && (c.request == request::none || c.request == request::late_local ||
-                                 c.request == request::timeout)) {
+  // Its thread drains before anybody asks.
+  if (c.gone == gone::thread && (c.request == request::none || c.request == request::late_local)) {
     return false;
   }
   // An opener that ends waits for the I/O of other threads without running what is ready there.
@@ -95,8 +91,7 @@ bool ends_once_served(const combination& c) {
   if (c.device != device::delay_hours || c.stage != stage::queued) return true;
   if (c.request == request::none && c.ending == ending::completion) return false;
   return !(c.gone == gone::thread &&
-           (c.request == request::none || c.request == request::late_local ||
-            c.request == request::timeout));
+           (c.request == request::none || c.request == request::late_local));
 }
 
 bool left_loop_makes_sense(const combination& c) {
@@ -106,8 +101,6 @@ bool left_loop_makes_sense(const combination& c) {
   return c.driver == driver::polled && (c.victim == victim::task || c.victim == victim::owner) &&
          (c.stage == stage::submitted || c.stage == stage::queued) && c.request == request::none &&
          c.where != where::opened_by_second &&
-         // The loop may poll in between, and begin to wait for hours.
-         c.device != device::delay_hours &&
          // Nobody resets it there.
          c.device != device::error_holds;
 }
