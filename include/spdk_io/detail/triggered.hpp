@@ -76,7 +76,7 @@ class [[nodiscard]] triggered_awaitable {
   triggered_awaitable(A&& what, Trigger trigger)
       : trigger_(std::move(trigger)), what_(std::forward<A>(what)) {}
   // Before it is awaited.
-  triggered_awaitable(triggered_awaitable&& other)
+  triggered_awaitable(triggered_awaitable&& other) noexcept
       : trigger_(std::move(other.trigger_)), what_(std::forward<A>(other.what_)) {}
   triggered_awaitable& operator=(triggered_awaitable&&) = delete;
   ~triggered_awaitable() { parents_.unlink(); }
@@ -151,7 +151,7 @@ auto triggered(A&& what, Trigger trigger) {
   using op = std::remove_cvref_t<A>;
   if constexpr (operation<op> && stoppable_operation<op>) {
     static_assert(!std::is_lvalue_reference_v<A>, "an operation is taken over: std::move it");
-    return triggered_operation<op, Trigger>(std::move(what), std::move(trigger));
+    return triggered_operation<op, Trigger>(std::forward<A>(what), std::move(trigger));
   } else {
     return triggered_awaitable<A, Trigger>(std::forward<A>(what), std::move(trigger));
   }
