@@ -318,11 +318,19 @@ TEST_F(thread_ref, a_destroyed_call_that_is_on_its_way_home_resumes_nobody) {
 TEST_F(thread_ref, a_destroyed_call_to_another_os_thread_is_waited_for) {
   auto other = must(sio::thread::spawn("other"));
   for (int i = 0; i < 200; ++i) {
-    std::atomic<bool> ran{false};
+    std::atomic<int> begun{0};
+    std::atomic<int> ended{0};
     {
-      started run(other.ref().call([&] { ran = true; }));
+      started run(other.ref().call([&] {
+        ++begun;
+        ++ended;
+      }));
+      if (i % 2) {
+        while (begun == 0) std::this_thread::yield();
+      }
     }
-    EXPECT_TRUE(ran);
+    EXPECT_EQ(ended, begun);  // what had not begun does not run
+    if (i % 2) EXPECT_EQ(begun, 1);
   }
 }
 

@@ -40,6 +40,11 @@ class thread_ref {
   // result<T>, where T is what f returns or awaits (a result<T> is not wrapped again). Nothing
   // is allocated for a plain f. Requires: the calling OS thread has a thread attached.
   // Error: the thread has ended, or no thread is attached here; f did not run.
+  //
+  // Cancellation: a request to stop follows it. What f awaits there is asked to stop, as by the
+  // stop token of a task, and its result comes back; an f that has not begun does not run
+  // (operation_canceled); a plain one that has goes on. Destroying the caller asks as well, and
+  // waits for the call to come home (on one OS thread, destroys what f awaits).
   template <class F>
   [[nodiscard]] auto call(F&& f) const {
     return detail::call_operation<std::decay_t<F>>(state_, std::forward<F>(f));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A call to another thread: one object in the caller's frame travels there and back.
+// A call to another thread: one object in the caller's frame travels there and back. A request to
+// stop is a second one, which follows it; the caller goes on when both have come home.
 #pragma once
 
 #include <spdk_io/awaitable.hpp>
@@ -7,6 +8,7 @@
 #include <spdk_io/detail/operation.hpp>
 #include <spdk_io/detail/root.hpp>
 #include <spdk_io/error.hpp>
+#include <spdk_io/local_stop_token.hpp>
 
 #include <coroutine>
 #include <cstdint>
@@ -23,6 +25,8 @@ class thread_state;
 
 // Hands a message to a thread. Error: it has ended.
 result<void> send(thread_state* to, message_node& message);  // null: an error
+error no_thread_to_reach();
+error thread_has_ended(const thread_state& to);
 
 // What f() comes to: awaited if it is awaitable, and not yet wrapped in a result.
 template <class F>
@@ -53,13 +57,14 @@ class call_base {
   explicit call_base(std::shared_ptr<thread_state> target) noexcept : target_(std::move(target)) {}
   explicit call_base(call_target target) noexcept
       : target_(std::move(target.thread)), error_(target.why_not) {}
-  call_base(call_base&&) = default;
+  // Before it departs.
+  call_base(call_base&& other) noexcept : target_(std::move(other.target_)), error_(other.error_) {}
   call_base& operator=(call_base&&) = delete;
 
  protected:
   enum class place : std::uint8_t { here, away, back };
   // While it is away: written by whoever has the message, read only where that is the caller's
-  // own OS thread.
+  // own OS thread, or by the target.
   enum class stage : std::uint8_t { sent, running, homeward };
 
   // Sends `message` off; false, with error() set, if it cannot go.
@@ -68,6 +73,12 @@ class call_base {
   void come_home(message_node& message) noexcept;
   // At home, without user code: makes the caller ready.
   void arrived(message_node& message) noexcept;
+  // At home, in any state.
+  void ask_to_stop(message_node& message) noexcept;
+  void refuse() noexcept;  // error(): it was stopped before it departed, or before it ran
+  // On the target, where the call begins. False: it was asked to stop already.
+  bool may_run() noexcept;
+  local_stop_token token_there() noexcept { return stop_there_.emplace().get_token(); }
   // The caller's frame dies: waits for the call to come home. One to a thread of the same OS
   // thread could never come, since no user code runs meanwhile: that one is withdrawn, and
   // `running` destroyed if it has begun.
@@ -82,7 +93,19 @@ class call_base {
   stage stage_ = stage::sent;
 
  private:
+  struct stop_message : message_node {
+    call_base* call = nullptr;
+    message_node* of = nullptr;  // the call's own
+    place where = place::here;
+  };
+  static void stop_arrives(ready_node& node);
+  static void stop_comes_home(ready_node& node);
+  void all_is_back(message_node& message) noexcept;
   void withdraw(message_node& message, owned_coroutine& running) noexcept;
+
+  stop_message stop_;
+  std::optional<local_stop_source> stop_there_;  // made, and used, on the target's OS thread
+  bool stop_came_ = false;                       // there, before the call itself
 };
 
 template <class F>
@@ -98,6 +121,7 @@ class [[nodiscard]] call_operation
       : call_base(std::move(target)), function_(std::forward<G>(f)) {}
   call_operation(call_operation&&) = default;
   ~call_operation() {
+    leave_promise(*this);
     if (place_ != place::here) [[unlikely]]
       abandon(*this, running_);
   }
@@ -111,6 +135,9 @@ class [[nodiscard]] call_operation
     return false;
   }
 
+  void request_stop() noexcept { ask_to_stop(*this); }
+  void refuse_stopped() noexcept { refuse(); }
+
   wrapped finish() {
     place_ = place::here;
     if (exception_) std::rethrow_exception(std::move(exception_));
@@ -121,9 +148,10 @@ class [[nodiscard]] call_operation
  private:
   static void run_there(ready_node& node) {
     auto& self = static_cast<call_operation&>(node);
-    self.stage_ = stage::running;
+    if (!self.may_run()) return self.go_home();
     if constexpr (traits::is_async) {
       self.running_ = run_async(self);
+      self.running_.set_stop_token(self.token_there());
       self.running_.start(async_ended, &self);
     } else {
       try {
