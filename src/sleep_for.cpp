@@ -5,10 +5,17 @@
 #include "thread_state.hpp"
 #include "ticks.hpp"
 
+#include <spdk_io/detail/fatal.hpp>
+
 namespace spdk_io::inline SPDK_IO_ABI {
 
 sleep_operation::~sleep_operation() {
   detail::leave_promise(*this);
+  if ((armed || linked()) && !home_->on_own_os_thread()) {
+    detail::fatal(
+        "a coroutine that sleeps was destroyed on another OS thread than its own; destroy "
+        "coroutines on the thread whose operations they await");
+  }
   if (armed) home_->timers.cancel(*this);
   if (linked()) home_->ready.erase(*this);
 }

@@ -4,9 +4,16 @@
 
 #include "thread_state.hpp"
 
+#include <spdk_io/detail/fatal.hpp>
+
 namespace spdk_io::inline SPDK_IO_ABI {
 
 yield_operation::~yield_operation() {
+  if (linked() && !home_->on_own_os_thread()) {
+    detail::fatal(
+        "a coroutine that yields was destroyed on another OS thread than its own; destroy "
+        "coroutines on the thread whose operations they await");
+  }
   if (linked()) home_->ready.erase(*this);
 }
 

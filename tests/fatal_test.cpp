@@ -10,9 +10,11 @@
 
 #include <spdk/thread.h>
 
+#include <chrono>
 #include <coroutine>
 #include <optional>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <utility>
@@ -146,6 +148,58 @@ TEST(fatal, a_call_destroyed_on_another_os_thread) {
     std::jthread([&] { calling.destroy(); }).join();
   });
   EXPECT_TRUE(aborted_with(end, "a call to thread \"further\" was destroyed on another OS thread"));
+}
+
+// What a coroutine awaits belongs to its OS thread, whatever it is.
+TEST(fatal, a_coroutine_destroyed_on_another_os_thread_while_it_sleeps_or_yields) {
+  auto sleeping = with_thread([](sio::thread&) {
+    started run(sio::sleep_for(std::chrono::hours(1)));
+    std::jthread([&] { run.destroy(); }).join();
+  });
+  EXPECT_TRUE(aborted_with(sleeping,
+                           "a coroutine that sleeps was destroyed on another OS thread than its "
+                           "own; destroy coroutines on the thread whose operations they await"));
+  auto yielding = with_thread([](sio::thread&) {
+    started run(sio::yield());
+    std::jthread([&] { run.destroy(); }).join();
+  });
+  EXPECT_TRUE(aborted_with(yielding, "a coroutine that yields was destroyed on another OS thread"));
+}
+
+TEST(fatal, a_coroutine_destroyed_on_another_os_thread_while_it_waits_for_events) {
+  auto end = with_thread([](sio::thread& t) {
+    (void)sio::block_on(t, sio::create_bdev(sio::null_bdev{.name = "n0", .size = 1 << 20}));
+    auto disk = sio::bdev_desc::open("n0").value();
+    started run(disk.next_event());
+    std::jthread([&] { run.destroy(); }).join();
+  });
+  EXPECT_TRUE(aborted_with(end,
+                           "a coroutine that waits for events of a device was destroyed on another "
+                           "OS thread than its own"));
+}
+
+// The request has been made, and is on its way, so that the operation cannot just go.
+TEST(fatal, an_operation_with_a_stop_token_destroyed_on_another_os_thread) {
+  auto end = with_thread([](sio::thread&) {
+    std::stop_source stop;
+    started run(sio::with_stop_token(stop.get_token(), sio::sleep_for(std::chrono::hours(1))));
+    stop.request_stop();
+    std::jthread([&] { run.destroy(); }).join();
+  });
+  EXPECT_TRUE(aborted_with(end, "was destroyed on another OS thread than its own"));
+}
+
+TEST(fatal, a_call_that_destroys_its_own_caller) {
+  auto end = with_thread([](sio::thread& t) {
+    auto further = sio::thread::create("further").value();
+    std::optional<started<sio::task<void>>> run;
+    run.emplace([](sio::thread_ref ref, auto& self) -> sio::task<void> {
+      (void)co_await ref.call([&] { self.reset(); });
+    }(further.ref(), run));
+    further.poll();
+    t.poll();
+  });
+  EXPECT_TRUE(aborted_with(end, "a call to thread \"further\" destroyed its own caller"));
 }
 
 }  // namespace

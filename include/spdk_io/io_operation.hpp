@@ -24,9 +24,15 @@ namespace spdk_io::inline SPDK_IO_ABI {
 // and of the completion (the device's status) both arrive as its result. -ENOMEM never does: the
 // operation waits for memory, in order.
 //
-// Destroying one in flight (its coroutine, usually) blocks until SPDK has let go of the buffer:
-// the destructor polls every SPDK thread of this OS thread, without running user code. On
-// another OS thread that is impossible, and the program ends with a message.
+// Cancellation: by the stop token of the coroutine that awaits it, by with_stop_token() and
+// with_timeout(), by the descriptor's default timeout. The device is asked to abort, and the
+// operation completes when SPDK has let go of the buffer and of the abort: with
+// operation_canceled (or timed_out), or with its real result where the device cannot abort or was
+// done. One that waits for memory leaves the queue at once (fault::stopped).
+//
+// Destroying one in flight (its coroutine, usually) asks for an abort and blocks until SPDK has
+// let go of the buffer: the destructor polls every SPDK thread of this OS thread, without running
+// user code. On another OS thread that is impossible, and the program ends with a message.
 class [[nodiscard]] io_operation
     : public detail::operation_base<io_operation, result<void>, detail::io_core> {
  public:

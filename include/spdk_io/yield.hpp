@@ -12,7 +12,7 @@ class thread_state;
 
 // Resumes at the next poll of the current thread, after SPDK was polled and behind everything
 // that was ready before it, whatever executor polls. Without an attached thread it does nothing.
-// Destroying the awaiting coroutine is always safe.
+// Destroying the awaiting coroutine on its thread is always safe.
 class [[nodiscard]] yield_operation : public detail::operation_base<yield_operation, void> {
  public:
   yield_operation() = default;

@@ -128,18 +128,29 @@ TEST_F(asio_cancellation, of_a_sleep) {
   EXPECT_EQ(message_of(*got), "sleep: stopped on request");
 }
 
-// A call to another thread cannot be taken back.
-TEST_F(asio_cancellation, nothing_is_connected_to_what_cannot_be_stopped) {
-  int got = 0;
+TEST_F(asio_cancellation, of_a_call_follows_it_to_its_thread) {
+  std::optional<sio::result<void>> got;
   main_thread()
       .ref()
-      .call([] { return 5; })
+      .call([] { return sio::sleep_for(1h); })
+      .async(asio::bind_cancellation_slot(signal.slot(), [&](sio::result<void> r) { got = r; }));
+  turns(10);
+  EXPECT_FALSE(got);
+  signal.emit(asio::cancellation_type::terminal);
+  turn_until([&] { return got.has_value(); });
+  EXPECT_EQ(message_of(*got), "sleep: stopped on request");
+}
+
+// SPDK's configuration cannot be taken back.
+TEST_F(asio_cancellation, nothing_is_connected_to_what_cannot_be_stopped) {
+  std::string got;
+  sio::create_bdev(sio::null_bdev{.name = "n0", .size = 1 << 20})
       .async(asio::bind_cancellation_slot(signal.slot(),
-                                          [&](sio::result<int> r) { got = r.value(); }));
+                                          [&](sio::result<std::string> r) { got = r.value(); }));
   EXPECT_FALSE(signal.slot().has_handler());
   signal.emit(asio::cancellation_type::terminal);
-  turn_until([&] { return got != 0; });
-  EXPECT_EQ(got, 5);
+  turn_until([&] { return !got.empty(); });
+  EXPECT_EQ(got, "n0");
 }
 
 TEST_F(asio_cancellation, while_waiting_for_memory_leaves_the_queue) {
@@ -222,14 +233,16 @@ TEST_F(asio_cancellation, by_the_awaitable_operators) {
   bool ended = false;
   auto body = [&]() -> asio::awaitable<void> {
     auto mine = must(sio::dma_buffer::zeroed(4096));
-    auto first = co_await (disk.read(mine, 0).async(asio::use_awaitable) || turns_of_the_loop(100));
+    auto read_or_turns = disk.read(mine, 0).async(asio::use_awaitable) || turns_of_the_loop(100);
+    auto first = co_await std::move(read_or_turns);
     EXPECT_EQ(first.index(), 1u);
     EXPECT_EQ(in_flight(), 0u);  // SPDK has let go of the buffer
 
     auto null = open_null("n0");
     asio::steady_timer timer(ctx, 1h);
-    auto second = co_await (timer.async_wait(asio::use_awaitable) ||
-                            null.read(mine, 0).async(asio::use_awaitable));
+    auto hour_or_read =
+        timer.async_wait(asio::use_awaitable) || null.read(mine, 0).async(asio::use_awaitable);
+    auto second = co_await std::move(hour_or_read);
     EXPECT_EQ(second.index(), 1u);
     EXPECT_TRUE(second.index() == 1 && std::get<1>(second));
     ended = true;

@@ -219,9 +219,10 @@ TEST_F(asio_shutdown, a_context_with_io_on_a_strand_and_in_both_branches_of_a_gr
     owned_buffer first(gone);
     owned_buffer second(gone);
     asio::steady_timer timer(*ctx, 1h);
-    co_await ((disk.read(first.span(), 0).async(asio::use_awaitable) &&
-               disk.write(second.span(), length).async(asio::use_awaitable)) ||
-              timer.async_wait(asio::use_awaitable));
+    auto group = (disk.read(first.span(), 0).async(asio::use_awaitable) &&
+                  disk.write(second.span(), length).async(asio::use_awaitable)) ||
+                 timer.async_wait(asio::use_awaitable);
+    co_await std::move(group);
     ++resumed;
   };
   asio::co_spawn(asio::make_strand(*ctx), both(), asio::detached);
