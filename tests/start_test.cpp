@@ -141,11 +141,12 @@ TEST(pending, is_asked_to_stop) {
 // Only where the operation can be stopped.
 template <class P>
 concept can_be_asked = requires(P& p) { p.request_stop(); };
-struct ignore_int {
-  void operator()(sio::result<int>) const {}
+struct ignore {
+  void operator()(const sio::result<void>&) const {}
+  void operator()() const {}
 };
-using call_of_int = decltype(std::declval<sio::thread_ref>().call([] { return 1; }));
-static_assert(!can_be_asked<sio::pending<call_of_int, ignore_int>>);
+static_assert(can_be_asked<sio::pending<sio::sleep_operation, ignore>>);
+static_assert(!can_be_asked<sio::pending<sio::yield_operation, ignore>>);
 
 TEST(pending, is_asked_to_stop_its_io) {
   must(run(sio::create_bdev(sio::malloc_bdev{.name = "base", .size = 1 << 20})));

@@ -141,16 +141,13 @@ TEST_F(asio_cancellation, of_a_call_follows_it_to_its_thread) {
   EXPECT_EQ(message_of(*got), "sleep: stopped on request");
 }
 
-// SPDK's configuration cannot be taken back.
 TEST_F(asio_cancellation, nothing_is_connected_to_what_cannot_be_stopped) {
-  std::string got;
-  sio::create_bdev(sio::null_bdev{.name = "n0", .size = 1 << 20})
-      .async(asio::bind_cancellation_slot(signal.slot(),
-                                          [&](sio::result<std::string> r) { got = r.value(); }));
+  bool there = false;
+  main_thread().ref().schedule().async(
+      asio::bind_cancellation_slot(signal.slot(), [&](sio::result<void> r) { there = bool(r); }));
   EXPECT_FALSE(signal.slot().has_handler());
   signal.emit(asio::cancellation_type::terminal);
-  turn_until([&] { return !got.empty(); });
-  EXPECT_EQ(got, "n0");
+  turn_until([&] { return there; });
 }
 
 TEST_F(asio_cancellation, while_waiting_for_memory_leaves_the_queue) {
