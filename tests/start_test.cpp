@@ -143,10 +143,10 @@ template <class P>
 concept can_be_asked = requires(P& p) { p.request_stop(); };
 struct ignore {
   void operator()(const sio::result<void>&) const {}
-  void operator()() const {}
 };
 static_assert(can_be_asked<sio::pending<sio::sleep_operation, ignore>>);
-static_assert(!can_be_asked<sio::pending<sio::yield_operation, ignore>>);
+static_assert(
+    !can_be_asked<sio::pending<decltype(std::declval<sio::thread_ref>().schedule()), ignore>>);
 
 TEST(pending, is_asked_to_stop_its_io) {
   must(run(sio::create_bdev(sio::malloc_bdev{.name = "base", .size = 1 << 20})));
