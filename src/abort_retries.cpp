@@ -57,15 +57,14 @@ void abort_retries::ask_again() noexcept {
     pause_ = 0;  // those that were here have completed
     return;
   }
-  ready_node mark;
-  for (targets_.push_back(mark); &targets_.front() != &mark;) {
+  for (targets_.push_back(mark_); &targets_.front() != &mark_;) {
     auto& op = static_cast<io_core&>(targets_.front());
     node_ring::erase(op);
     op.channel().in_flight.push_back(op);
     forget(op);
     op.ask_for_abort();
   }
-  node_ring::erase(mark);
+  node_ring::erase(mark_);
   if (!armed) arm();
 }
 

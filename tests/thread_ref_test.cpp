@@ -330,7 +330,9 @@ TEST_F(thread_ref, a_destroyed_call_to_another_os_thread_is_waited_for) {
       }
     }
     EXPECT_EQ(ended, begun);  // what had not begun does not run
-    if (i % 2) EXPECT_EQ(begun, 1);
+    if (i % 2) {
+      EXPECT_EQ(begun, 1);
+    }
   }
 }
 
