@@ -5,6 +5,7 @@
 #include <spdk_io/operation_info.hpp>
 
 #include <array>
+#include <cstdio>
 #include <cstring>
 #include <deque>
 #include <mutex>
@@ -76,6 +77,24 @@ name_table& names() {
 text_ring& texts() {
   static auto* ring = new text_ring;
   return *ring;
+}
+
+// Texts quote names, and what SPDK says of a configuration: neither may break the line, or speak to
+// a terminal.
+std::string one_line(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (const char each : text) {
+    const auto c = static_cast<unsigned char>(each);
+    if (c >= 0x20 && c != 0x7f) {
+      out += each;
+      continue;
+    }
+    char escape[8];
+    std::snprintf(escape, sizeof(escape), "\\x%02x", c);
+    out += escape;
+  }
+  return out;
 }
 
 std::string_view operation_text(operation_kind kind) {
@@ -205,7 +224,7 @@ std::string operation_info::what() const {
       out += detail::concat("at ", offset);
     }
   }
-  if (!device.empty()) out += detail::concat(' ', preposition(kind), ' ', device);
+  if (!device.empty()) out += detail::concat(' ', preposition(kind), ' ', one_line(device));
   return out;
 }
 
@@ -213,7 +232,7 @@ error::error(std::errc code, operation_kind what, std::string_view text)
     : code_(static_cast<int>(code)),
       what_(what),
       described_(true),
-      text_or_source_(texts().keep(text)) {}
+      text_or_source_(texts().keep(one_line(text))) {}
 
 error::error(const io& failed) noexcept
     : code_(static_cast<int>(failed.code)),

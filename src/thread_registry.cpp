@@ -6,12 +6,31 @@
 
 #include <algorithm>
 #include <mutex>
+#include <span>
+#include <utility>
 #include <vector>
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 namespace {
 
-thread_local std::vector<thread_state*> local_threads;
+// There while this OS thread has any. Not an object that the end of the OS thread destroys: a
+// thread that is a static object ends after that.
+constinit thread_local std::vector<thread_state*>* local_list = nullptr;
+
+std::span<thread_state* const> local_threads() noexcept {
+  return local_list ? std::span<thread_state* const>(*local_list)
+                    : std::span<thread_state* const>();
+}
+void add_local(thread_state* state) {
+  if (!local_list) local_list = new std::vector<thread_state*>;
+  local_list->push_back(state);
+}
+void remove_local(thread_state* state) noexcept {
+  if (!local_list) return;
+  std::erase(*local_list, state);
+  if (local_list->empty()) delete std::exchange(local_list, nullptr);
+}
+
 // Set while make_thread() creates one, so that the hook knows it from a module's own.
 constinit thread_local bool making_thread = false;
 
@@ -20,13 +39,14 @@ struct entry {
   thread_state* state;
   const spdk_thread* native;
 };
-std::vector<entry> all_threads;
+// Never destroyed, for the same reason.
+auto& all_threads = *new std::vector<entry>;
 
 std::shared_ptr<thread_state> add_thread(spdk_thread* native, std::string_view name) {
   std::lock_guard lock(names_mutex);
   if (std::ranges::find(all_threads, native, &entry::native) != all_threads.end()) return nullptr;
   auto state = std::make_shared<thread_state>(native, name);
-  local_threads.push_back(state.get());
+  add_local(state.get());
   all_threads.push_back({state.get(), native});
   return state;
 }
@@ -47,8 +67,9 @@ std::shared_ptr<thread_state> wrap_thread(spdk_thread* native) {
 }
 
 thread_state* find_local_thread(const spdk_thread* native) noexcept {
-  auto found = std::ranges::find(local_threads, native, &thread_state::native);
-  return found == local_threads.end() ? nullptr : *found;
+  const auto here = local_threads();
+  auto found = std::ranges::find(here, native, &thread_state::native);
+  return found == here.end() ? nullptr : *found;
 }
 
 std::shared_ptr<thread_state> find_thread(const spdk_thread* native) {
@@ -58,26 +79,27 @@ std::shared_ptr<thread_state> find_thread(const spdk_thread* native) {
 }
 
 void forget_thread(thread_state& state) noexcept {
-  std::erase(local_threads, &state);
+  remove_local(&state);
   if (current_thread == &state) current_thread = nullptr;
   std::lock_guard lock(names_mutex);
   std::erase_if(all_threads, [&](const entry& each) { return each.state == &state; });
 }
 
 bool is_live(const thread_state* state) noexcept {
-  return std::ranges::find(local_threads, state) != local_threads.end();
+  const auto here = local_threads();
+  return std::ranges::find(here, state) != here.end();
 }
 
 void poll_local_threads() noexcept {
   // By index: a poll may add or remove threads.
-  for (std::size_t i = 0; i < local_threads.size(); ++i) {
-    if (!local_threads[i]->inside_spdk()) local_threads[i]->poll_without_user_code(0);
+  for (std::size_t i = 0; i < local_threads().size(); ++i) {
+    if (!local_threads()[i]->inside_spdk()) local_threads()[i]->poll_without_user_code(0);
   }
 }
 
 void turn_other_local_threads(const thread_state& except) {
-  for (std::size_t i = 0; i < local_threads.size(); ++i) {
-    thread_state& each = *local_threads[i];
+  for (std::size_t i = 0; i < local_threads().size(); ++i) {
+    thread_state& each = *local_threads()[i];
     if (&each != &except && !each.inside_spdk()) each.poll(0);
   }
 }

@@ -42,6 +42,21 @@ TEST(env_lifetime, the_right_order_is_quiet) {
   EXPECT_EXIT(right_order(), testing::ExitedWithCode(0), "^the end\n$");
 }
 
+// Destroyed after all that belongs to the OS thread alone.
+[[noreturn]] void static_objects() {
+  static auto env = start_env();
+  static auto thread = sio::thread::attach("static").value();
+  static auto second = sio::thread::create("second").value();
+  sio::block_on(thread, sio::create_bdev(sio::malloc_bdev{.name = "m0", .size = 1 << 20})).value();
+  static auto disk = sio::bdev_desc::open("m0").value();
+  std::fputs("the end\n", stderr);
+  std::exit(0);
+}
+
+TEST(env_lifetime, static_objects_end_quietly) {
+  EXPECT_EXIT(static_objects(), testing::ExitedWithCode(0), "^the end\n$");
+}
+
 [[noreturn]] void env_first() {
   {
     std::optional<sio::env> env(start_env());

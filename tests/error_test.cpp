@@ -142,6 +142,17 @@ TEST(error, text_is_bounded_and_an_old_one_falls_back) {
   EXPECT_EQ(last.message(), "the last");
 }
 
+TEST(error, control_characters_are_written_out) {
+  using namespace std::string_view_literals;
+  EXPECT_EQ(
+      sio::error(std::errc::io_error, sio::operation_kind::run, "a\nb\x1b[2J\0c\x7f"sv).message(),
+      R"(a\x0ab\x1b[2J\x00c\x7f)");
+  const auto name = sio::intern_device_name("two\nlines");
+  const sio::error e(sio::error::io{.what = sio::operation_kind::reset, .device = name});
+  EXPECT_EQ(e.message(), R"(reset of two\x0alines: Input/output error)");
+  EXPECT_EQ(e.device(), "two\nlines");
+}
+
 TEST(error, names_are_interned_once_and_outlive_their_device) {
   std::string name = "gone0";
   const auto number = sio::intern_device_name(name);

@@ -108,8 +108,9 @@ class error {
  public:
   error() = default;
 
-  // A failure described by `text`, which message() returns as it is. The most recent 1024 texts
-  // are kept; the message of an older error falls back to operation and errno.
+  // A failure described by `text`, which message() returns, with control characters written as
+  // \x0a. The most recent 1024 texts are kept; the message of an older error falls back to
+  // operation and errno.
   error(std::errc code, operation_kind what, std::string_view text);
 
   // A failed I/O on `device`; `offset`, `length`, `source` and `device_size` in bytes.
@@ -139,7 +140,7 @@ class error {
   // The same failure, with the reason that its time was up: errc::timed_out.
   error as_timed_out() const noexcept;
 
-  // One line for people, without a newline:
+  // One line for people, without a newline or other control characters, never empty:
   //   read of 4096 bytes at 8192 from Nvme0n1: unrecovered read error (NVMe 2/81h)
   std::string message() const;
 
