@@ -10,6 +10,7 @@
 #include <spdk_io/detail/fatal.hpp>
 #include <spdk_io/detail/io_core.hpp>
 #include <spdk_io/detail/root.hpp>
+#include <spdk_io/detail/waiter_queue.hpp>
 #include <spdk_io/zcopy.hpp>
 
 #include <spdk/env.h>
@@ -298,6 +299,7 @@ void thread_state::shut_down() noexcept {
     }
     stop_pollers(*this);
     cancel_timers();
+    end_waits();
     drain_user_code();
     give_back();
     exit_native();
@@ -312,6 +314,11 @@ void thread_state::cancel_timers() noexcept {
     node.due = 0;  // tells the sleeper that it was not its time
     node.expire(node);
   }
+}
+
+// Nobody would be left to give back what they wait for. From now on nobody begins to wait.
+void thread_state::end_waits() noexcept {
+  while (!wait_queues.empty()) waiter_queue::of(wait_queues.front()).end_waits();
 }
 
 bool thread_state::drained() const noexcept {
