@@ -8,6 +8,8 @@
 #include <spdk_io/detail/fatal.hpp>
 #include <spdk_io/operation_info.hpp>
 
+#include <utility>
+
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 namespace {
 

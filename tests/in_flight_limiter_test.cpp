@@ -429,8 +429,8 @@ TEST(in_flight_limiter, bounds_what_a_device_has_in_flight) {
   std::size_t most = 0;
   int done = 0;
   auto read = [&](std::uint64_t at) -> sio::task<sio::result<void>> {
-    auto permit = co_await limiter.acquire();
-    if (!permit) co_return std::unexpected(permit.error());
+    auto turn = co_await limiter.acquire();
+    if (!turn) co_return std::unexpected(turn.error());
     auto reading = disk.read(buffer, at);
     most = std::max<std::size_t>(most, main_thread().statistics().io_in_flight + 1);
     auto r = co_await std::move(reading);

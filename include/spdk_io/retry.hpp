@@ -29,6 +29,9 @@ struct retry_policy {
   double jitter = 0.25;                               // from 0 to 1
 };
 
+// May be written inside a co_await expression: GCC 12 copies aggregates bit by bit there.
+static_assert(std::is_trivially_copyable_v<retry_policy>);
+
 // Whether trying again may help: a want of resources or of a turn (EAGAIN, EBUSY, ENOMEM, EINTR),
 // a time limit of this attempt alone (with_timeout() inside), and, of what devices report, that
 // they are not ready, were interrupted, or failed without saying that their media or the request
@@ -47,7 +50,7 @@ namespace detail {
 
 result<void> check(const retry_policy& policy);
 
-// The delays of one retry(), without and with jitter.
+// The delays of one retry().
 class retry_delays {
  public:
   explicit retry_delays(const retry_policy& policy) noexcept

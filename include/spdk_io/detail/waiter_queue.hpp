@@ -14,7 +14,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <utility>
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 
@@ -92,8 +91,7 @@ class waiter : public ready_node {
  protected:
   // Null: of an owner that was moved from.
   waiter(waiter_queue* queue, amount wanted) noexcept : queue_(queue), wanted_(wanted) {}
-  waiter(waiter&& other) noexcept
-      : ready_node(std::move(other)), queue_(other.queue_), wanted_(other.wanted_) {}
+  waiter(waiter&&) = default;
   waiter& operator=(waiter&&) = delete;
   ~waiter() = default;
 
