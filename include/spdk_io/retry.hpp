@@ -32,14 +32,14 @@ struct retry_policy {
 // May be written inside a co_await expression: GCC 12 copies aggregates bit by bit there.
 static_assert(std::is_trivially_copyable_v<retry_policy>);
 
-// Whether trying again may help: a want of resources or of a turn (EAGAIN, EBUSY, ENOMEM, EINTR),
-// a time limit of this attempt alone (with_timeout() inside), and, of what devices report, that
-// they are not ready, were interrupted, or failed without saying that their media or the request
-// was at fault: NVMe 0/04h, 0/06h, 0/21h, 0/22h, 0/82h, 0/84h, 3/00h, 3/03h, 3/60h, 3/70h. (Devices
-// that are not NVMe report nearly every failure as 0/06h, with an errno where the system gave them
-// one: EIO passes, ENOSPC does not.) Not: invalid requests, devices that were closed or removed,
-// media errors, reservations, miscompares, what was cancelled or aborted. SPDK does not hand on a
-// device's "do not retry" bit, so it is the status that counts.
+// Whether trying again may help: after a want of resources or of a turn (EAGAIN, EBUSY, ENOMEM,
+// EINTR), after a time limit of this attempt alone (with_timeout() inside), and where a device was
+// not ready, was interrupted, or failed without saying that its media or the request is at fault:
+// NVMe 0/04h, 0/06h, 0/21h, 0/22h, 0/82h, 0/84h, 3/00h, 3/03h, 3/60h, 3/70h. (Devices that are not
+// NVMe report nearly every failure as 0/06h; where the system gave them an errno other than EIO,
+// that one decides.) Not after what the library refused (an invalid request, a device that was
+// closed or removed), media errors, reservations, miscompares, or what was cancelled or aborted.
+// SPDK does not hand on a device's "do not retry" bit, so it is the status that counts.
 bool is_transient(const error& e) noexcept;
 
 // Starts this OS thread's sequence of jitter anew, so that the delays that follow are known. Until
@@ -81,9 +81,10 @@ concept retryable = awaitable<T> && is_result<std::remove_cvref_t<await_result_t
 // waited for (no thread is attached, or it is ending), there is no further attempt. An exception of
 // make() or of what it gives is not caught.
 // Cancellation: a stop request ends the attempt as it ends any, or the delay at once; the error is
-// operation_canceled, also if the attempt that was asked to stop had failed by itself.
-// with_timeout() around it limits all attempts together, inside make() each of them. Thread: it
-// starts, sleeps and resumes on the awaiting thread.
+// operation_canceled, also where the attempt had failed by itself and was to be made again.
+// with_timeout() around it limits all attempts together, inside make() each of them.
+//
+// Thread: it starts, sleeps and resumes on the awaiting thread.
 template <std::move_constructible F, std::predicate<const error&> Again>
   requires detail::retryable<std::invoke_result_t<F&>>
 auto retry(F make, retry_policy policy, Again again)
