@@ -4,7 +4,9 @@
 
 #include <spdk_io/operation_info.hpp>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <deque>
@@ -129,6 +131,9 @@ std::string_view operation_text(operation_kind kind) {
     case operation_kind::call: return "call";
     case operation_kind::sleep: return "sleep";
     case operation_kind::allocate: return "allocation";
+    case operation_kind::take_buffer: return "taking a buffer of a pool";
+    case operation_kind::acquire: return "acquiring a permit for I/O";
+    case operation_kind::retry: return "retry";
     case operation_kind::register_memory: return "registration of memory";
     case operation_kind::statistics: return "statistics";
     case operation_kind::histogram: return "latency histogram";
@@ -229,13 +234,13 @@ std::string operation_info::what() const {
 }
 
 error::error(std::errc code, operation_kind what, std::string_view text)
-    : code_(static_cast<int>(code)),
+    : code_(static_cast<std::int16_t>(code)),
       what_(what),
       described_(true),
       text_or_source_(texts().keep(one_line(text))) {}
 
 error::error(const io& failed) noexcept
-    : code_(static_cast<int>(failed.code)),
+    : code_(static_cast<std::int16_t>(failed.code)),
       what_(failed.what),
       why_(failed.why),
       status_(failed.status),
@@ -251,10 +256,16 @@ std::uint64_t error::source() const noexcept { return described_ ? 0 : text_or_s
 
 std::string error::message() const {
   if (code_ == 0) return "no error";
+  return attempts_ > 1 ? detail::concat(reason(), ", after ", attempts_, " attempts") : reason();
+}
+
+std::string error::reason() const {
   if (described_) {
     const auto number = static_cast<std::uint32_t>(text_or_source_);
     if (auto text = texts().find(number); !text.empty()) {
-      return why_ == fault::timed_out ? detail::concat("timed out: ", text) : text;
+      if (why_ == fault::timed_out) return detail::concat("timed out: ", text);
+      if (why_ == fault::stopped) return detail::concat("stopped on request: ", text);
+      return text;
     }
   }
   // What it was lies with whoever ended it.
@@ -347,6 +358,19 @@ error error::as_timed_out() const noexcept {
   error other = *this;
   other.code_ = ETIMEDOUT;
   other.why_ = fault::timed_out;
+  return other;
+}
+
+error error::as_stopped() const noexcept {
+  error other = *this;
+  other.code_ = ECANCELED;
+  other.why_ = fault::stopped;
+  return other;
+}
+
+error error::after_attempts(std::uint32_t attempts) const noexcept {
+  error other = *this;
+  other.attempts_ = static_cast<std::uint16_t>(std::min<std::uint32_t>(attempts, 0xffff));
   return other;
 }
 

@@ -11,6 +11,7 @@
 #include <spdk_io/detail/fatal.hpp>
 #include <spdk_io/detail/io_core.hpp>
 #include <spdk_io/detail/root.hpp>
+#include <spdk_io/detail/waiter_queue.hpp>
 #include <spdk_io/zcopy.hpp>
 
 #include <spdk/env.h>
@@ -302,6 +303,7 @@ void thread_state::shut_down() noexcept {
     stop_pollers(*this);
     cancel_timers();
     end_event_waits();
+    end_waits();
     drain_user_code();
     give_back();
     exit_native();
@@ -322,6 +324,11 @@ void thread_state::cancel_timers() noexcept {
     node.expire(node);
   }
   while (kept) timers.arm(*std::exchange(kept, kept->next));
+}
+
+// Nobody would be left to give back what they wait for. From now on nobody begins to wait.
+void thread_state::end_waits() noexcept {
+  while (!wait_queues.empty()) waiter_queue::of(wait_queues.front()).end_waits();
 }
 
 bool thread_state::drained() const noexcept {

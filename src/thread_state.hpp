@@ -125,6 +125,7 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   std::vector<desc_state*> opened;    // descriptors that must be closed here
   std::vector<spdk_thread*> adopted;  // made by SPDK's modules on this OS thread, polled along
   poller_state* pollers = nullptr;    // head of a list
+  node_ring wait_queues;              // those in which somebody waits; see waiter_queue.hpp
   std::size_t calls_out = 0;          // calls that have not come back: to threads, of SPDK
   std::size_t idle_runs = 0;          // entries of this poll that said they had nothing to do
   native_end at_end = native_end::destroy;
@@ -143,6 +144,7 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   bool drained() const noexcept;
   void cancel_timers() noexcept;
   void end_event_waits() noexcept;
+  void end_waits() noexcept;
   void drain_user_code() noexcept;
   void close_opened() noexcept;
   void give_back() noexcept;

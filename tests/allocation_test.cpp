@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <memory>
 #include <optional>
@@ -141,6 +142,69 @@ TEST_F(allocation, none_for_vectors_and_writes) {
   };
   sio::run_until(main_thread(), body());
   count.expect_none();
+}
+
+// Most of the 32 wait: for a permit, for a buffer, or stopped in between.
+TEST_F(allocation, none_for_permits_and_pooled_buffers) {
+  sio::in_flight_limiter limiter({.ios = 4, .bytes = 1 << 20});
+  auto pool = must(sio::dma_pool::create({.buffers = 2, .size = 4096}));
+  counter count;
+  std::uint64_t waited = 0;
+  auto body = [&]() -> sio::task<void> {
+    while (!count.finished()) {
+      auto permit = co_await limiter.acquire(1, 4096);
+      EXPECT_TRUE(permit.has_value());
+      auto early = co_await sio::with_timeout(pool.allocate(), std::chrono::hours(1));
+      EXPECT_TRUE(early.has_value());
+      waited += limiter.waiting() + pool.waiting();
+      auto r = co_await disk.read(*early, 0);
+      EXPECT_TRUE(r.has_value());
+      count.one_more();
+    }
+  };
+  sio::task_scope scope;
+  for (int i = 0; i < 32; ++i) scope.spawn(body());
+  must(sio::run_until(main_thread(), scope.join()));
+  count.expect_none();
+  EXPECT_GT(waited, measured);
+}
+
+TEST_F(allocation, none_for_permits_that_are_not_granted) {
+  sio::in_flight_limiter limiter(1);
+  auto held = limiter.try_acquire();
+  counter count;
+  auto body = [&]() -> sio::task<void> {
+    while (!count.finished()) {
+      sio::local_stop_source stop;
+      stop.request_stop();
+      auto r = co_await sio::with_stop_token(stop.get_token(), limiter.acquire());
+      EXPECT_FALSE(r.has_value());
+      EXPECT_FALSE(limiter.try_acquire().has_value());
+      r = co_await sio::with_timeout(limiter.acquire(), std::chrono::nanoseconds(0));
+      EXPECT_FALSE(r.has_value());
+      count.one_more();
+    }
+  };
+  sio::run_until(main_thread(), body());
+  count.expect_none();
+}
+
+// One frame for a call, whatever the number of its attempts. (The frame that holds it is the
+// body's.)
+TEST_F(allocation, one_for_a_retry) {
+  counter count(500, 5000);
+  const sio::retry_policy policy = {
+      .attempts = 3, .first_delay = std::chrono::nanoseconds(0), .max_delay = {}, .factor = 1};
+  auto read = [&] { return disk.read(buffer, 1); };
+  auto body = [&]() -> sio::task<void> {
+    while (!count.finished()) {
+      auto r = co_await sio::retry(read, policy, [](const sio::error&) { return true; });
+      EXPECT_EQ(r.error().attempts(), 3u);
+      count.one_more();
+    }
+  };
+  sio::run_until(main_thread(), body());
+  EXPECT_LE(allocations, 5000u);
 }
 
 // A failure is told in words only when somebody asks for them.

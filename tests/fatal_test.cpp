@@ -202,4 +202,70 @@ TEST(fatal, a_call_that_destroys_its_own_caller) {
   EXPECT_TRUE(aborted_with(end, "a call to thread \"further\" destroyed its own caller"));
 }
 
+TEST(fatal, a_permit_given_back_on_another_os_thread) {
+  auto end = with_thread([](sio::thread&) {
+    sio::in_flight_limiter limiter(1);
+    auto permit = limiter.try_acquire();
+    std::jthread([&] { permit.reset(); }).join();
+  });
+  EXPECT_TRUE(
+      aborted_with(end, "given back on another OS thread than that of its thread \"main\""));
+}
+
+TEST(fatal, a_pooled_buffer_given_back_on_another_os_thread) {
+  auto end = with_thread([](sio::thread&) {
+    auto pool = sio::dma_pool::create({.buffers = 1, .size = 4096}).value();
+    auto buffer = pool.try_allocate();
+    std::jthread([&] { buffer.reset(); }).join();
+  });
+  EXPECT_TRUE(
+      aborted_with(end, "given back on another OS thread than that of its thread \"main\""));
+}
+
+TEST(fatal, a_waiter_for_a_permit_destroyed_on_another_os_thread) {
+  auto end = with_thread([](sio::thread&) {
+    sio::in_flight_limiter limiter(1);
+    auto permit = limiter.try_acquire();
+    started waiting(limiter.acquire());
+    std::jthread([&] { waiting.destroy(); }).join();
+  });
+  EXPECT_TRUE(aborted_with(end,
+                           "a coroutine that waits for an in_flight_limiter or a dma_pool was "
+                           "destroyed on another OS thread than that of its thread \"main\""));
+}
+
+// An assertion in debug builds of the library, an error in others.
+TEST(fatal, a_permit_awaited_on_another_thread) {
+  auto end = with_thread([](sio::thread&) {
+    sio::in_flight_limiter limiter(1);
+    auto further = sio::thread::create("further").value();
+    bool done = false;
+    (void)further.ref().send([&] {
+      started waiting(limiter.acquire());
+      EXPECT_EQ(waiting.take().error().message(),
+                "acquiring a permit for I/O: the limiter belongs to another thread (make one for "
+                "each thread)");
+      done = true;
+    });
+    while (!done) further.poll();
+  });
+#ifdef NDEBUG
+  EXPECT_TRUE(passed(end));
+#else
+  EXPECT_TRUE(aborted_with(end, "belongs to the thread that made it (\"main\")"));
+#endif
+}
+
+TEST(fatal, a_permit_tried_for_on_another_os_thread) {
+  auto end = with_thread([](sio::thread&) {
+    sio::in_flight_limiter limiter(1);
+    std::jthread([&] { EXPECT_FALSE(limiter.try_acquire()); }).join();
+  });
+#ifdef NDEBUG
+  EXPECT_TRUE(passed(end));
+#else
+  EXPECT_TRUE(aborted_with(end, "taken on another OS thread"));
+#endif
+}
+
 }  // namespace

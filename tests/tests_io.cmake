@@ -1,5 +1,8 @@
 # Tests of devices and I/O.
 spdk_io_test(dma_buffer)
+spdk_io_test(dma_pool LABELS threads)
+spdk_io_test(in_flight_limiter LABELS threads)
+spdk_io_test(retry LABELS threads)
 spdk_io_test(registered_memory BARE)
 spdk_io_test(bounce)
 spdk_io_test(bdev LIBRARIES spdk_io_provider)

@@ -46,6 +46,9 @@ enum class operation_kind : std::uint8_t {
   call,
   sleep,
   allocate,
+  take_buffer,  // from a dma_pool
+  acquire,      // a permit of an in_flight_limiter
+  retry,
   register_memory,
   statistics,
   histogram,
@@ -137,8 +140,15 @@ class error {
   std::uint64_t source() const noexcept;                     // bytes; of a copy: from where
   std::uint64_t length() const noexcept { return length_; }  // bytes
 
+  // How often it was tried until this failure, by retry(); 1 otherwise. 65535 stands for more, too.
+  std::uint32_t attempts() const noexcept { return attempts_; }
+
   // The same failure, with the reason that its time was up: errc::timed_out.
   error as_timed_out() const noexcept;
+  // The same, with the reason that it was asked to stop: errc::operation_canceled.
+  error as_stopped() const noexcept;
+  // The same, after that many attempts.
+  error after_attempts(std::uint32_t attempts) const noexcept;
 
   // One line for people, without a newline or other control characters, never empty:
   //   read of 4096 bytes at 8192 from Nvme0n1: unrecovered read error (NVMe 2/81h)
@@ -151,7 +161,10 @@ class error {
   friend std::ostream& operator<<(std::ostream& out, const error& e);
 
  private:
-  int code_ = 0;
+  std::string reason() const;
+
+  std::int16_t code_ = 0;  // an errno
+  std::uint16_t attempts_ = 1;
   operation_kind what_ = operation_kind::none;
   fault why_ : 7 = fault::none;
   bool described_ : 1 = false;  // text_or_source_ is a text

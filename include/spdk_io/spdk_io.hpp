@@ -12,6 +12,7 @@
 #include <spdk_io/cores.hpp>
 #include <spdk_io/device_event.hpp>
 #include <spdk_io/dma_buffer.hpp>
+#include <spdk_io/dma_pool.hpp>
 #include <spdk_io/env.hpp>
 #include <spdk_io/error.hpp>
 #include <spdk_io/error_injection.hpp>
@@ -20,6 +21,7 @@
 #include <spdk_io/gather_list.hpp>
 #include <spdk_io/histogram.hpp>
 #include <spdk_io/idle.hpp>
+#include <spdk_io/in_flight_limiter.hpp>
 #include <spdk_io/io_calls.hpp>
 #include <spdk_io/io_channel.hpp>
 #include <spdk_io/io_operation.hpp>
@@ -35,6 +37,7 @@
 #include <spdk_io/reactor_thread.hpp>
 #include <spdk_io/registered_memory.hpp>
 #include <spdk_io/resize_bdev.hpp>
+#include <spdk_io/retry.hpp>
 #include <spdk_io/run_loop.hpp>
 #include <spdk_io/run_on.hpp>
 #include <spdk_io/run_until.hpp>

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Taking turns at what is bounded.
+#include <spdk_io/detail/waiter_queue.hpp>
+
+#include "concat.hpp"
+#include "thread_state.hpp"
+
+#include <spdk_io/detail/fatal.hpp>
+#include <spdk_io/operation_info.hpp>
+
+#include <utility>
+
+namespace spdk_io::inline SPDK_IO_ABI::detail {
+namespace {
+
+std::shared_ptr<thread_state> acting_thread_kept() {
+  thread_state* here = acting_thread();
+  return here ? here->shared_from_this() : nullptr;
+}
+
+}  // namespace
+
+waiter_queue::waiter_queue(amount all) : home_(acting_thread_kept()), limit_(all), left_(all) {}
+
+waiter_queue::~waiter_queue() = default;
+
+// A thread that has ended has nobody who could take anything meanwhile.
+void waiter_queue::check_os_thread() const noexcept {
+  if (home_ && !home_->on_own_os_thread() && home_->phase != thread_phase::exited) [[unlikely]] {
+    fatal(concat(
+        "what was taken from an in_flight_limiter or a dma_pool, or one of these itself, was "
+        "given back on another OS thread than that of its thread \"",
+        home_->name, "\"; keep it there, and hand on views"));
+  }
+}
+
+void waiter_queue::take(amount wanted) noexcept {
+  left_.units -= wanted.units;
+  left_.bytes -= wanted.bytes;
+  ++taken_;
+}
+
+bool waiter_queue::try_take(amount wanted) noexcept {
+  if (!home_ || home_->phase != thread_phase::running) return false;
+  if (!home_->on_own_os_thread()) [[unlikely]] {
+    misuse(
+        concat("taken on another OS thread: an in_flight_limiter or a dma_pool belongs to the "
+               "thread that made it (\"",
+               home_->name, "\"); make one for each thread"));
+    return false;
+  }
+  if (!fifo_.empty() || !wanted.fits(left_)) return false;
+  take(wanted);
+  return true;
+}
+
+bool waiter_queue::give_back(amount taken) noexcept {
+  check_os_thread();
+  left_.units += taken.units;
+  left_.bytes += taken.bytes;
+  --taken_;
+  if (closed_) return taken_ == 0;
+  serve();
+  return false;
+}
+
+// In turn: who wants much is not overtaken by those behind that want less.
+void waiter_queue::serve() noexcept {
+  while (!fifo_.empty()) {
+    auto& first = static_cast<waiter&>(fifo_.front());
+    if (!first.wanted_.fits(left_)) return;
+    take(first.wanted_);
+    first.end(waiter::place::granted);
+  }
+}
+
+bool waiter_queue::close() noexcept {
+  closed_ = true;
+  if (taken_ != 0 || !fifo_.empty()) check_os_thread();
+  while (!fifo_.empty()) static_cast<waiter&>(fifo_.front()).end(waiter::place::owner_gone);
+  return taken_ == 0;
+}
+
+void waiter_queue::end_waits() noexcept {
+  while (!fifo_.empty()) static_cast<waiter&>(fifo_.front()).end(waiter::place::thread_ending);
+}
+
+void waiter_queue::join(waiter& one) noexcept {
+  if (fifo_.empty()) home_->wait_queues.push_back(link_);
+  fifo_.push_back(one);
+}
+
+void waiter_queue::leave(waiter& one) noexcept {
+  fifo_.erase(one);
+  if (fifo_.empty()) node_ring::erase(link_);
+}
+
+bool waiter::begin() noexcept {
+  if (!queue_) return refuse(place::no_owner);
+  home_ = acting_thread();
+  if (!home_ || !queue_->home_) return refuse(place::no_thread);
+  if (home_ != queue_->home_.get()) {
+    misuse(
+        concat("awaited on another thread: an in_flight_limiter or a dma_pool belongs to the "
+               "thread that made it (\"",
+               queue_->home_->name, "\"); make one for each thread"));
+    return refuse(place::wrong_thread);
+  }
+  if (home_->phase != thread_phase::running) return refuse(place::thread_ending);
+  if (!wanted_.fits(queue_->limit_)) {
+    const bool units = wanted_.units > queue_->limit_.units;
+    limit_ = units ? queue_->limit_.units : queue_->limit_.bytes;
+    return refuse(units ? place::too_many_units : place::too_many_bytes);
+  }
+  if (queue_->try_take(wanted_)) {
+    place_ = place::granted;
+    return false;
+  }
+  place_ = place::waiting;
+  queue_->join(*this);
+  return true;
+}
+
+void waiter::end(place why) noexcept {
+  queue_->leave(*this);
+  place_ = why;
+  home_->ready.push_back(*this);
+}
+
+void waiter::request_stop() noexcept {
+  if (place_ != place::waiting) return;
+  end(place::stopped);
+  queue_->serve();  // who is behind may want less
+}
+
+waiter_queue* waiter::settle() noexcept {
+  if (place_ != place::waiting && !linked() && place_ != place::granted) return nullptr;
+  if (!home_->on_own_os_thread()) {
+    fatal(
+        concat("a coroutine that waits for an in_flight_limiter or a dma_pool was destroyed on "
+               "another OS thread than that of its thread \"",
+               home_->name, '"'));
+  }
+  const place was = std::exchange(place_, place::done);
+  if (was == place::waiting) {
+    queue_->leave(*this);
+    queue_->serve();
+    return nullptr;
+  }
+  if (linked()) home_->ready.erase(*this);
+  return was == place::granted && queue_->give_back(wanted_) ? queue_ : nullptr;
+}
+
+error waiter::failure(operation_kind what, const char* owner) const {
+  auto plain = [&](std::errc code, fault why) {
+    return error({.code = code, .what = what, .why = why});
+  };
+  auto told = [&](std::errc code, const auto&... text) {
+    return error(code, what,
+                 concat(operation_info{.kind = what, .device = {}}.what(), ": ", text...));
+  };
+  switch (place_) {
+    case place::stopped: return plain(std::errc::operation_canceled, fault::stopped);
+    case place::thread_ending: return plain(std::errc::operation_canceled, fault::thread_exiting);
+    case place::owner_gone:
+      return told(std::errc::operation_canceled, "the ", owner, " was destroyed meanwhile");
+    case place::no_owner:
+      return told(std::errc::bad_file_descriptor, "the ", owner, " is empty (moved from)");
+    case place::wrong_thread:
+      return told(std::errc::operation_not_permitted, "the ", owner,
+                  " belongs to another thread (make one for each thread)");
+    case place::too_many_units:
+      return told(std::errc::invalid_argument, wanted_.units, " asked for, but the ", owner,
+                  " has only ", limit_, " in all");
+    case place::too_many_bytes:
+      return told(std::errc::invalid_argument, wanted_.bytes, " bytes asked for, but the ", owner,
+                  " has only ", limit_, " in all");
+    case place::no_thread:
+      if (home_) {
+        return told(std::errc::operation_not_permitted, "the ", owner,
+                    " was made before an SPDK thread was attached (make it on its thread)");
+      }
+      return plain(std::errc::operation_not_permitted, fault::no_thread);
+    default: return told(std::errc::operation_canceled, "never started");
+  }
+}
+
+}  // namespace spdk_io::inline SPDK_IO_ABI::detail
