@@ -100,7 +100,7 @@ struct layer {
 };
 
 layer& the_layer() {
-  static layer instance;
+  static auto& instance = *new layer;
   return instance;
 }
 

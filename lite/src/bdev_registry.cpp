@@ -21,7 +21,7 @@ struct registry {
 };
 
 registry& the_registry() {
-  static registry instance;
+  static auto& instance = *new registry;
   return instance;
 }
 

@@ -52,7 +52,7 @@ struct pool {
 };
 
 pool& the_pool() {
-  static pool instance;
+  static auto& instance = *new pool;
   return instance;
 }
 

@@ -21,7 +21,7 @@ struct method {
 using method_table = std::map<std::string, method, std::less<>>;
 
 method_table& the_table() {
-  static method_table table;
+  static auto& table = *new method_table;
   return table;
 }
 
