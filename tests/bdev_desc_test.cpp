@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Open devices: handles, who closes them and when, and what is left when their thread ends.
 #include "devices.hpp"
+#include "started.hpp"
 
 #include <spdk_io/bdev_desc.hpp>
 
@@ -136,6 +137,16 @@ TEST(bdev_desc, dropped_on_another_os_thread) {
   gone.wait();
 }
 
+// As it is right after open(): no channel that has to be given back first.
+TEST(bdev_desc, dropped_on_another_os_thread_before_any_use) {
+  auto disk = open_malloc("m0");
+  deletion gone("m0");
+  EXPECT_TRUE(gone.still_waits());
+  std::thread([d = std::move(disk)]() mutable { d = bdev_desc(); }).join();
+  EXPECT_FALSE(gone.done());  // closed on the thread that opened it, when that is polled
+  gone.wait();
+}
+
 TEST(bdev_desc, one_channel_for_each_thread) {
   auto disk = open_malloc("m0");
   auto first = must(disk.channel());
@@ -164,6 +175,24 @@ TEST(bdev_desc, io_in_flight_keeps_it_open) {
   poll_until([&] { return done.size() == 2; });
   EXPECT_EQ(done, (std::vector<std::string>{"success", "success"}));
   must(run(sio::delete_bdev("m0")));
+}
+
+TEST(bdev_desc, io_that_takes_long_keeps_it_open) {
+  auto disk = open_delay();
+  auto channel = must(disk.channel());
+  auto buffer = must(sio::dma_buffer::zeroed(512));
+  sio::local_stop_source stop;
+  started reading(sio::with_stop_token(stop.get_token(), channel.read(buffer, 512)));
+  disk = bdev_desc();
+  channel = sio::io_channel();
+  deletion gone("d0");
+  poll_times(100);
+  EXPECT_FALSE(gone.done());
+  EXPECT_FALSE(reading.done());
+  stop.request_stop();
+  gone.wait();
+  ASSERT_TRUE(reading.done());
+  EXPECT_EQ(reading.take().error(), std::errc::operation_canceled);
 }
 
 TEST(bdev_desc, removed_is_seen_by_every_handle) {

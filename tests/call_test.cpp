@@ -18,13 +18,6 @@ using namespace std::chrono_literals;
 
 sio::task<sio::result<void>> sleep_long() { co_return co_await sio::sleep_for(1h); }
 
-sio::bdev_desc open_delay() {
-  must(run(sio::create_bdev(sio::malloc_bdev{.name = "base", .size = 1 << 20})));
-  must(run(sio::create_bdev(
-      sio::delay_bdev{.name = "d0", .base = "base", .average_read = 1h, .average_write = 1h})));
-  return must(sio::bdev_desc::open("d0"));
-}
-
 // A further SPDK thread on this OS thread, polled by the test.
 class call : public testing::Test {
  protected:

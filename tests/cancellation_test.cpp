@@ -17,16 +17,6 @@ using sio::bdev_desc;
 using sio::dma_buffer;
 using sio::local_stop_source;
 
-// A device that holds everything for an hour, on a malloc device.
-bdev_desc open_delay(std::string_view name) {
-  must(run(sio::create_bdev(sio::malloc_bdev{.name = "base", .size = 1 << 20})));
-  must(run(sio::create_bdev(sio::delay_bdev{.name = name,
-                                            .base = "base",
-                                            .average_read = std::chrono::hours(1),
-                                            .average_write = std::chrono::hours(1)})));
-  return must(bdev_desc::open(name));
-}
-
 std::size_t in_flight() { return main_thread().statistics().io_in_flight; }
 
 sio::task<sio::result<void>> read_first(const bdev_desc& disk, dma_buffer& buffer) {
@@ -201,6 +191,23 @@ TEST_F(cancellation, from_another_thread_travels_as_a_message) {
   poll_until([&] { return task.done(); });
   expect_stopped(op, "read of 4096 bytes at 0 from d0: aborted (NVMe 0/07h)");
   EXPECT_EQ(task.take().error(), std::errc::operation_canceled);
+}
+
+sio::task<void> note_where_it_is_asked(std::thread::id& where) {
+  sio::local_stop_callback note(co_await sio::current_stop_token(),
+                                [&] { where = std::this_thread::get_id(); });
+  (void)co_await sio::sleep_for(std::chrono::hours(1));
+}
+
+TEST_F(cancellation, is_asked_for_on_the_thread_of_the_operation) {
+  std::stop_source source;
+  std::thread::id where;
+  started task(sio::with_stop_token(source.get_token(), note_where_it_is_asked(where)));
+  poll_times(10);
+  std::thread([&] { source.request_stop(); }).join();
+  EXPECT_EQ(where, std::thread::id());
+  poll_until([&] { return task.done(); });
+  EXPECT_EQ(where, std::this_thread::get_id());
 }
 
 // The request is on its way when the operation has ended: it resumes once that has arrived.

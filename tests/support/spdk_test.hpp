@@ -49,5 +49,7 @@ sio::bdev_desc open_malloc(std::string_view name, std::uint64_t size = 1 << 20,
                            std::uint32_t block_size = 512);
 sio::bdev_desc open_null(std::string_view name, std::uint64_t size = 1 << 30,
                          std::uint32_t block_size = 512);
+// Holds all I/O for an hour; on a malloc device, "base".
+sio::bdev_desc open_delay(std::string_view name = "d0");
 
 }  // namespace spdk_io_test
