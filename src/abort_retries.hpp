@@ -34,7 +34,7 @@ class abort_retries : private timer_node {
 
   thread_state& owner_;
   node_ring targets_;
-  ready_node mark_;  // in targets_ during a round: whoever stands behind it comes next time
+  ready_node mark_;          // in targets_ during a round: whoever stands behind it comes next time
   std::uint64_t pause_ = 0;  // the last one, in spdk_get_ticks()
 };
 
