@@ -2,6 +2,7 @@
 // Channels and descriptors: made, retired, closed.
 #include "channel_state.hpp"
 
+#include "abort_support.hpp"
 #include "concat.hpp"
 #include "thread_state.hpp"
 
@@ -14,17 +15,6 @@
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 
-namespace {
-
-// An error device passes an abort on as if its I/O had been split, and then waits for parts that
-// there are not: the abort never completes.
-bool aborts_work(spdk_bdev* bdev) noexcept {
-  return spdk_bdev_io_type_supported(bdev, SPDK_BDEV_IO_TYPE_ABORT) &&
-         std::string_view(spdk_bdev_get_module_name(bdev)) != "error";
-}
-
-}  // namespace
-
 channel_state::channel_state(thread_state& on, desc_state& of, spdk_io_channel* channel)
     : accepts(&on),
       home(&on),
@@ -34,7 +24,7 @@ channel_state::channel_state(thread_state& on, desc_state& of, spdk_io_channel* 
       desc(&of),
       name(of.name),
       block_size(spdk_bdev_get_block_size(of.bdev)),
-      can_abort(aborts_work(of.bdev)),
+      can_abort(detail::can_abort(of.bdev)),
       timeout(*this, of.timeout),
       retire(*this, on_retire),
       remove(*this, on_remove) {

@@ -210,6 +210,31 @@ TEST_F(cancellation, is_asked_for_on_the_thread_of_the_operation) {
   EXPECT_EQ(where, std::this_thread::get_id());
 }
 
+// SPDK would never complete the abort of what has gone through the error device.
+TEST_F(cancellation, on_a_device_above_an_error_device_gives_the_real_result) {
+  using std::chrono::milliseconds;
+  must(run(sio::create_bdev(sio::malloc_bdev{.name = "m0", .size = 1 << 20})));
+  must(run(sio::create_bdev(sio::error_bdev{.base = "m0"})));
+  must(run(sio::create_bdev(
+      sio::delay_bdev{.name = "d0", .base = "EE_m0", .average_read = milliseconds(1)})));
+  auto disk = must(bdev_desc::open("d0"));
+  started reading(sio::with_stop_token(stop.get_token(), disk.read(buffer, 0)));
+  stop.request_stop();
+  poll_until([&] { return reading.done(); });
+  EXPECT_TRUE(reading.take());
+}
+
+// Others are aborted while there is such a device, in whichever order they were made.
+TEST_F(cancellation, is_not_hindered_by_an_error_device_elsewhere) {
+  auto disk = open_delay("d0");
+  must(run(sio::create_bdev(sio::malloc_bdev{.name = "m0", .size = 1 << 20})));
+  must(run(sio::create_bdev(sio::error_bdev{.base = "m0"})));
+  started reading(sio::with_stop_token(stop.get_token(), disk.read(buffer, 0)));
+  must(run(sio::create_bdev(sio::passthru_bdev{.name = "p0", .base = "EE_m0"})));
+  stop.request_stop();
+  expect_stopped(reading, "read of 4096 bytes at 0 from d0: aborted (NVMe 0/07h)");
+}
+
 // The request is on its way when the operation has ended: it resumes once that has arrived.
 TEST_F(cancellation, on_its_way_when_the_operation_ends) {
   auto disk = open_null("n0");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The spdk-io command: its subcommands, its exit codes, one line on stderr for each failure.
 #include "failure.hpp"
+#include "soak.hpp"
+#include "soak_options.hpp"
 #include "verify.hpp"
 #include "verify_options.hpp"
 
@@ -41,21 +43,26 @@ std::string one_line(std::string text) {
 
 int run(int argc, char** argv) {
   verify_options options;
+  soak_options soak_with;
   CLI::App app("SPDK block devices from the command line", "spdk-io");
   app.set_version_flag("--version,--provider", version(), "Version, and who provides SPDK's API");
   app.footer(exit_codes);
   app.require_subcommand(1);
   CLI::App* verify_command = add_verify(app, options);
   verify_command->footer(exit_codes);
+  CLI::App* soak_command = add_soak(app, soak_with);
+  soak_command->footer(exit_codes);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& e) {
-    const char* where = verify_command->parsed() ? "spdk-io verify --help" : "spdk-io --help";
+    const char* where = "spdk-io --help";
+    if (verify_command->parsed()) where = "spdk-io verify --help";
+    if (soak_command->parsed()) where = "spdk-io soak --help";
     return report({exit_refused, fmt::format("{} (see {})", one_line(e.what()), where)});
   }
-  auto done = verify(options);
+  auto done = soak_command->parsed() ? soak(soak_with) : verify(options);
   return done ? *done : report(done.error());
 }
 

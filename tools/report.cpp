@@ -16,6 +16,7 @@
 #include <chrono>
 #include <clocale>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <vector>
 
@@ -85,6 +86,13 @@ std::string bar(double share, std::size_t columns, bool utf8, bool padded) {
   }
   if (padded) out.append(columns - used, ' ');
   return out;
+}
+
+outcome<int> print(const std::string& text, int code) {
+  if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
+    return failed("cannot write the report");
+  }
+  return code;
 }
 
 rates rates_of(const io_pass& pass) {

@@ -2,6 +2,8 @@
 // What the job prints: plain text, aligned, without escape codes.
 #pragma once
 
+#include "failure.hpp"
+
 #include <cstddef>
 #include <string>
 
@@ -25,6 +27,9 @@ std::string pass_line(const char* title, const io_pass& pass);
 std::string latency_bars(const latency_histogram& write, const latency_histogram& read, bool utf8);
 
 std::string timer_line(const periodic_timer& timer);
+
+// To stdout. Gives `code`, or a failure if that cannot be written.
+outcome<int> print(const std::string& text, int code);
 
 // A bar of a share (0 to 1) of `columns` columns, padded with blanks to its full width if
 // `padded`. Anything above zero shows.

@@ -2,6 +2,7 @@
 // The life of the command: signals, file, SPDK, loop, report, and everything undone again.
 #include "verify.hpp"
 
+#include "memory_use.hpp"
 #include "report.hpp"
 #include "stop_signals.hpp"
 #include "test_file.hpp"
@@ -18,7 +19,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <fstream>
 #include <limits>
 #include <optional>
 #include <string>
@@ -104,16 +104,6 @@ std::string interruption_text(const verify_job& job, const std::optional<test_fi
   return out;
 }
 
-// What the kernel can give without swapping, in MiB; a great deal if it does not say.
-std::uint64_t available_mib() {
-  std::ifstream in("/proc/meminfo");
-  for (std::string word; in >> word;) {
-    std::uint64_t kib = 0;
-    if (word == "MemAvailable:" && in >> kib) return kib / 1024;
-  }
-  return std::numeric_limits<int>::max();
-}
-
 // For SPDK's memory without hugepages, which is taken at once.
 outcome<int> memory_mib(const verify_options& o) {
   // SPDK's own pools need about 250 MiB; the allocator wants some slack around each buffer.
@@ -139,13 +129,6 @@ outcome<void> run_on_loop(asio::io_context& loop, sio::thread& thread, verify_jo
                           idle_kind idle) {
   if (idle == idle_kind::spin) return sio::run_until(loop, thread, job.run(), sio::idle::spin());
   return sio::run_until(loop, thread, job.run(), sio::idle::backoff());
-}
-
-outcome<int> print(const std::string& text, int code) {
-  if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
-    return failed("cannot write the report");
-  }
-  return code;
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // Command-line options of `spdk-io verify`.
 #include "verify_options.hpp"
 
+#include "option_values.hpp"
 #include "units.hpp"
 
 #include <fmt/format.h>
@@ -10,10 +11,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <initializer_list>
 #include <limits>
-#include <random>
 #include <ranges>
 #include <string_view>
 #include <utility>
@@ -24,24 +23,6 @@ namespace {
 
 constexpr std::uint32_t most_depth = 65536;
 constexpr std::uint64_t most_request = std::uint64_t(64) << 20;
-
-void set_size(const std::string& text, const char* option, std::uint64_t& out) {
-  auto size = parse_size(text);
-  if (!size) throw CLI::ValidationError(option, fmt::format("\"{}\" is not a size", text));
-  out = *size;
-}
-
-// Decimal or 0x….
-void set_seed(const std::string& text, std::optional<std::uint64_t>& out) {
-  const bool hex = text.starts_with("0x") || text.starts_with("0X");
-  std::uint64_t value = 0;
-  const char* end = text.data() + text.size();
-  auto [stopped, error] = std::from_chars(text.data() + (hex ? 2 : 0), end, value, hex ? 16 : 10);
-  if (error != std::errc() || stopped != end) {
-    throw CLI::ValidationError("--seed", fmt::format("\"{}\" is not a 64-bit number", text));
-  }
-  out = value;
-}
 
 template <class T>
 using names = std::initializer_list<std::pair<std::string_view, T>>;
@@ -151,10 +132,7 @@ outcome<void> complete(verify_options& o) {
   if (auto ok = check_sizes(o); !ok) return ok;
   if (auto ok = check_device(o); !ok) return ok;
   if (o.file.empty() && o.on_file()) o.file = fmt::format("spdk-io-verify-{}.img", ::getpid());
-  if (!o.seed) {
-    std::random_device random;
-    o.seed = std::uint64_t(random()) << 32 | random();
-  }
+  if (!o.seed) o.seed = random_seed();
   return {};
 }
 
