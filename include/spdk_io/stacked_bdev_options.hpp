@@ -46,8 +46,8 @@ struct delay_bdev {
 // name is "EE_" and the name of the base.
 // Of errors of the base it tells only that there was one. Once an I/O is under way in the base it
 // cannot be aborted: SPDK (v26.05) would never complete the abort. The same is true for what is
-// built on it; and since SPDK does not say what that is, no device of a stacking module that is made
-// while something stands on an error device is asked to abort.
+// built on it; and since SPDK does not say what that is, no device of a stacking module that is
+// made while something stands on an error device is asked to abort.
 struct error_bdev {
   std::string_view base;
 };
