@@ -31,12 +31,28 @@ std::string_view string_value(std::string_view text) {
   return text.substr(0, text.find('"'));
 }
 
+constexpr int invalid_params = -32602;  // of JSON-RPC
 constexpr std::string_view response_mark = "error response";
+
+// SPDK tells by number why a text is no JSON.
+std::string in_words(std::string_view line) {
+  constexpr std::string_view mark = "Parsing JSON configuration failed (-";
+  std::string_view why;
+  if (line.starts_with(mark)) {
+    switch (line.substr(mark.size()).front()) {
+      case '1': why = ": it is not valid JSON"; break;
+      case '2': why = ": the JSON text ends too early"; break;
+      case '3': why = ": the JSON text is nested too deeply"; break;
+      default: break;
+    }
+  }
+  return concat(line, why);
+}
 
 // The error lines that SPDK logged before the call's response: usually the real reason.
 std::string first_reason(std::string_view log) {
   std::string_view line = log.substr(0, log.find('\n'));
-  return line.starts_with(response_mark) ? std::string() : std::string(line);
+  return line.starts_with(response_mark) ? std::string() : in_words(line);
 }
 
 }  // namespace
@@ -57,8 +73,13 @@ logged_failure read_failure(std::string_view log, int rc) {
   // Below are JSON-RPC's own codes, e.g. -32602 for parameters of the wrong type.
   if (code < 0 && code > -4096) out.code = std::errc{-code};
   auto message = string_value(after(response, "\"message\""));
-  if (!message.empty()) {
-    out.text = out.text.empty() ? std::string(message) : concat(message, " (", out.text, ")");
+  if (out.text.empty() || out.text == message) {
+    out.text = message;
+  } else if (!message.empty()) {
+    out.text = concat(message, " (", out.text, ")");
+  }
+  if (code == invalid_params || out.text.find("decode_object") != out.text.npos) {
+    out.text += ": a parameter is missing, unknown, given twice, or has a value of the wrong kind";
   }
   return out;
 }
