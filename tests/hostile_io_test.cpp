@@ -23,7 +23,7 @@ using sio::io_channel;
 using sio::operation_kind;
 using sio::result;
 
-using wide = unsigned __int128;
+__extension__ using wide = unsigned __int128;
 constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
 
 std::uint64_t saturated(wide value) {
@@ -113,6 +113,12 @@ struct operation {
   bool has_buffer() const { return form == shape::one_buffer || form == shape::vector; }
 };
 
+result<void> finished(result<void> r) { return r; }
+template <class Operation>
+result<void> finished(Operation started) {
+  return run(std::move(started));
+}
+
 // Gives back what was lent.
 result<void> lent_and_given_back(sio::zcopy_operation taking, const arguments& a,
                                  std::uint32_t unit_size) {
@@ -130,11 +136,7 @@ std::vector<operation<Target>> operations(std::uint32_t block) {
                  auto call) {
     out.push_back({std::move(name), kind, in, form, metadata,
                    [call](const Target& t, const arguments& a) -> result<void> {
-                     if constexpr (std::same_as<decltype(call(t, a)), result<void>>) {
-                       return call(t, a);
-                     } else {
-                       return run(call(t, a));
-                     }
+                     return finished(call(t, a));
                    }});
   };
 #define FORMS(of, form, metadata, call_in_bytes, call_in_blocks)                \
@@ -656,7 +658,9 @@ class hostile_sizes : public testing::Test {
       auto disk = must(bdev_desc::open("d0"));
       const auto info = disk.bdev().info();
       EXPECT_EQ(info.block_size, options.block_size);
-      if (size_of(options) != 0) EXPECT_EQ(info.size(), size_of(options));
+      if (size_of(options) != 0) {
+        EXPECT_EQ(info.size(), size_of(options));
+      }
       // SPDK has no room to copy a buffer that is as large as that and not aligned.
       constexpr std::size_t room = 1 << 20;
       auto buffer = must(dma_buffer::zeroed(std::min<std::size_t>(info.block_size, room),
