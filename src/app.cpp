@@ -130,6 +130,11 @@ result<void> application::check() {
                                   "; use 0 for the default, or a number of MiB above 0"));
   if (o.shm_id < -1) return invalid("shm_id must be -1 (none) or a number from 0");
   if (o.main_core < -1) return invalid("main_core must be -1 (the first) or a core's number");
+  for (auto [option, text] : {std::pair("core_mask", o.core_mask),
+                              {"rpc_socket", o.rpc_socket},
+                              {"extra_args", o.extra_args}}) {
+    if (text.find('\0') != text.npos) return invalid(detail::concat(option, " contains a NUL"));
+  }
   if (!o.config.empty() && !o.config_file.empty())
     return invalid("config and config_file exclude each other; give one of them");
   name_ = o.name;

@@ -34,6 +34,12 @@ result<void> check_size(std::uint64_t size, std::uint32_t block, std::string_vie
 
 // SPDK would only say that it could not; the system says why.
 result<void> check_file(const std::string& file, bool write, std::string_view what) {
+  // The system would look for what stands before it.
+  if (file.find('\0') != file.npos) {
+    return std::unexpected(
+        detail::not_created(std::errc::invalid_argument, what,
+                            detail::concat("the path \"", file, "\" contains a NUL")));
+  }
   int fd = ::open(file.c_str(), (write ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) {
     const int code = errno;
@@ -76,10 +82,11 @@ task<result<std::string>> create(detail::device_call call, std::string name, std
   co_return name;
 }
 
-// The name and the size, or the name and the file.
+// The name, the UUID, and the size or the file.
 template <class Options>
 result<void> check(const Options& o, std::string_view what, bool write = true) {
   if (auto ok = detail::check_name(o.name, what); !ok) return ok;
+  if (auto ok = detail::check_uuid(o.uuid, what); !ok) return ok;
   if constexpr (requires { o.file; }) {
     return check_file(std::string(o.file), write, what);
   } else {

@@ -5,6 +5,7 @@
 #include "subsystem_state.hpp"
 
 #include <spdk/bdev.h>
+#include <spdk/uuid.h>
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 namespace {
@@ -39,6 +40,16 @@ result<void> check_name(std::string_view name, std::string_view what) {
                                        "the name must have 1 to 255 characters and no NUL"));
   }
   return {};
+}
+
+result<void> check_uuid(std::string_view uuid, std::string_view what) {
+  spdk_uuid ignored;
+  if (uuid.empty() ||
+      (uuid.find('\0') == uuid.npos && spdk_uuid_parse(&ignored, std::string(uuid).c_str()) == 0)) {
+    return {};
+  }
+  return std::unexpected(not_created(std::errc::invalid_argument, what,
+                                     concat("\"", uuid.substr(0, 64), "\" is not a UUID")));
 }
 
 spdk_bdev* find_device(const std::string& name) {

@@ -71,6 +71,9 @@ inline error not_created(std::errc code, std::string_view what, std::string_view
 // A name that SPDK can have: 1 to 255 characters, no NUL.
 result<void> check_name(std::string_view name, std::string_view what);
 
+// Empty, or what SPDK can parse.
+result<void> check_uuid(std::string_view uuid, std::string_view what);
+
 // For checks at the time of the call, on the thread that makes it. NULL: there is no such device.
 spdk_bdev* find_device(const std::string& name);
 bool is_of_module(spdk_bdev* device, std::string_view module);

@@ -40,6 +40,7 @@ result<void> check(const env_options& o) {
                                   "; use 0 for the default, or a number of MiB above 0"));
   if (o.shm_id < -1) return invalid("shm_id must be -1 (none) or a number from 0");
   if (o.main_core < -1) return invalid("main_core must be -1 (the first) or a core's number");
+  if (o.core_mask.find('\0') != o.core_mask.npos) return invalid("core_mask contains a NUL");
   for (const auto& argument : o.extra_args) {
     if (argument.find('\0') != argument.npos) return invalid("extra_args contains a NUL");
   }

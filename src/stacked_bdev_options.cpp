@@ -235,9 +235,10 @@ task<result<std::vector<std::string>>> create_parts(cut c) {
 }  // namespace
 
 task<result<std::string>> create_bdev(const passthru_bdev& o) {
+  const auto what = detail::creation_of(o.name, "passthru");
   auto params = detail::parameters(o.name).text("base_bdev_name", o.base).text("uuid", o.uuid);
   return create(creation("bdev_passthru_create", std::string(o.name), std::string(o.base),
-                         params.str(), detail::creation_of(o.name, "passthru"), {}),
+                         params.str(), what, detail::check_uuid(o.uuid, what)),
                 std::string(o.name));
 }
 
@@ -250,10 +251,11 @@ task<result<std::string>> create_bdev(const delay_bdev& o) {
                               .average_write = o.average_write,
                               .p99_write = or_average(o.p99_write, o.average_write)};
   const auto what = detail::creation_of(o.name, "delay");
-  return create_delay(
-      creation("bdev_delay_create", std::string(o.name), std::string(o.base),
-               creation_params(o.name, o.base, o.uuid), what, check_latencies(latencies, what)),
-      std::string(o.name), latencies);
+  auto valid = check_latencies(latencies, what);
+  if (valid) valid = detail::check_uuid(o.uuid, what);
+  return create_delay(creation("bdev_delay_create", std::string(o.name), std::string(o.base),
+                               creation_params(o.name, o.base, o.uuid), what, valid),
+                      std::string(o.name), latencies);
 }
 
 task<result<std::string>> create_bdev(const error_bdev& o) {

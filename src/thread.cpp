@@ -18,8 +18,8 @@ using detail::thread_state;
 namespace {
 
 std::unexpected<error> refuse(std::errc code, std::string_view name, std::string_view why) {
-  return std::unexpected(
-      error(code, operation_kind::attach_thread, detail::concat("thread \"", name, "\": ", why)));
+  return std::unexpected(error(code, operation_kind::attach_thread,
+                               detail::concat("thread \"", name.substr(0, 256), "\": ", why)));
 }
 
 result<std::shared_ptr<thread_state>> make(std::string_view name) {

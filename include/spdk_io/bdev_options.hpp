@@ -59,8 +59,9 @@ struct aio_bdev {
 // Creates a device and gives its name. Starts SPDK's subsystems without a configuration if they
 // are not running. Any attached thread; the work is done on the one that runs the subsystems.
 // Errors: file_exists (the name is taken), no_such_file_or_directory and permission_denied (the
-// file), invalid_argument (sizes; the message says which), and whatever SPDK reports.
-// The options are copied. Destroying it while it runs waits for it to end.
+// file), invalid_argument (a size; a name that is empty, longer than 255 bytes, or has a NUL; a
+// UUID that is none; a name or path that is not UTF-8; the message says which), and whatever SPDK
+// reports. The options are copied. Destroying it while it runs waits for it to end.
 task<result<std::string>> create_bdev(const malloc_bdev& options);
 task<result<std::string>> create_bdev(const null_bdev& options);
 task<result<std::string>> create_bdev(const uring_bdev& options);

@@ -25,9 +25,11 @@ namespace spdk_io::inline SPDK_IO_ABI::detail {
 // bdev::alignment() (SPDK copies others) and must live until the operation has completed, as
 // must the array of a vectored form: buffers which in turn make up one contiguous range of the
 // device, whose length is their sum. The result is result<void>: all of it was done, or the error
-// says why not. See io_operation for starting, cancelling and threads.
+// says why not. A length of 0 succeeds where the offset could be, up to the very end of the device;
+// in a vector no buffer may be empty. See io_operation for starting, cancelling and threads.
 //
-// Errors of the submission: invalid_argument (misaligned, past the end, an empty buffer),
+// Errors of the submission: invalid_argument (misaligned, past the end, a null buffer, an empty one
+// in a vector, a vector whose sum overflows),
 // bad_file_descriptor (all but read, compare and reset, through a read-only descriptor),
 // not_supported (flush or zcopy on a device that has none), operation_not_permitted (wrong thread,
 // or none), no_such_device (the descriptor was closed). Of the completion: io_error with the NVMe

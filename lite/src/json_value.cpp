@@ -45,8 +45,10 @@ class builder : public nlohmann::json_sax<nlohmann::json> {
     return true;
   }
   bool parse_error(std::size_t position, const std::string& /*token*/,
-                   const nlohmann::json::exception& /*ex*/) override {
-    error = "syntax error at byte " + std::to_string(position);
+                   const nlohmann::json::exception& ex) override {
+    constexpr int number_overflow = 406;
+    error = ex.id == number_overflow ? "a number is too large" : "syntax error";
+    error += " at byte " + std::to_string(position);
     return false;
   }
 
