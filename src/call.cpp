@@ -122,8 +122,8 @@ void call_base::withdraw(message_node& message, owned_coroutine& running) noexce
   } else if (running.empty()) {
     fatal(concat("a call to thread \"", target_->name, "\" destroyed its own caller"));
   }
+  place_ = place::here;  // nobody asks it to stop any more, while the following waits for I/O
   running.reset();
-  place_ = place::here;
   --home_->calls_out;
 }
 
