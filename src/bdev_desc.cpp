@@ -58,12 +58,16 @@ result<bdev_desc> bdev_desc::open(std::string_view name, const open_options& opt
   if (!detail::subsystems_running()) {
     return refuse(std::errc::operation_not_permitted, detail::not_initialised);
   }
-  if (name.find('\0') != name.npos) return refuse(std::errc::no_such_device, why_not(-ENODEV));
+  // A name is kept for as long as the process lives, so only one that some device has.
+  const std::string text(name);
+  if (name.find('\0') != name.npos || !spdk_bdev_get_by_name(text.c_str())) {
+    return refuse(std::errc::no_such_device, why_not(-ENODEV));
+  }
 
   auto* state = new detail::desc_state(here->shared_from_this(), name);
   state->timeout = options.timeout;
   const bool write = options.mode == access::read_write;
-  int rc = spdk_bdev_open_ext(std::string(name).c_str(), write, on_event, state, &state->native);
+  int rc = spdk_bdev_open_ext(text.c_str(), write, on_event, state, &state->native);
   if (rc != 0) {
     state->unreference();
     return refuse(std::errc{-rc}, why_not(rc));

@@ -51,6 +51,13 @@ TEST(bdev_desc, open_says_what_is_wrong) {
             "first)");
 }
 
+TEST(bdev_desc, names_of_devices_that_are_not_there_are_not_kept) {
+  auto disk = open_malloc("m0");
+  const auto before = sio::intern_device_name("one");
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(bdev_desc::open("nope" + std::to_string(i)));
+  EXPECT_EQ(sio::intern_device_name("two"), before + 1);
+}
+
 TEST(bdev_desc, read_only_and_read_write) {
   auto writable = open_malloc("m0");
   auto readable = must(bdev_desc::open("m0", access::read_only));
