@@ -3,6 +3,7 @@
 #include "soak_job.hpp"
 
 #include "splitmix.hpp"
+#include "stall_watch.hpp"
 #include "units.hpp"
 
 #include <spdk_io/sleep_for.hpp>
@@ -118,6 +119,9 @@ sio::task<outcome<void>> soak_job::load() {
     scope.spawn(on(owner.ref, [&each = troubles_[i]] { return each.run(); }));
   }
   scope.spawn(watch());
+  const stall_watch stall(
+      std::chrono::ceil<clock::duration>(std::chrono::duration<double>(options_.stall)),
+      [this] { return ended(); }, [this] { give_up(); });
   (void)co_await scope.join();
   elapsed_ = clock::now() - start_;
   co_return failure_;
@@ -136,26 +140,17 @@ std::uint64_t soak_job::ended() const {
   return sum;
 }
 
-// Ends the load in time, samples the memory, and sees that something goes on.
+// Ends the load in time, and samples the memory.
 sio::task<void> soak_job::watch() {
   const auto every = [](double seconds) {
     return std::chrono::ceil<clock::duration>(std::chrono::duration<double>(seconds));
   };
-  std::uint64_t before = 0;
-  clock::time_point moved = start_;
   clock::time_point reported = start_;
   while (!ending_) {
     (void)co_await sio::sleep_for(std::min(every(0.1), every(options_.seconds / 50)));
-    const clock::time_point now = clock::now();
     memory_.sample(share(), current_memory_use());
-    if (const std::uint64_t all = ended(); all != before) {
-      before = all;
-      moved = now;
-    } else if (now - moved > every(options_.stall)) {
-      give_up();
-    }
-    if (options_.report > 0 && now - reported >= every(options_.report)) {
-      reported = now;
+    if (options_.report > 0 && clock::now() - reported >= every(options_.report)) {
+      reported = clock::now();
       report_line();
     }
     if (share() >= 1 || stop_signal_ != 0) ending_ = true;
@@ -171,12 +166,9 @@ void soak_job::report_line() const {
   std::fflush(stdout);
 }
 
-// Nothing could be torn down any more.
+// Nothing could be torn down any more. The library has said by then which operation it waits for.
 void soak_job::give_up() {
-  fmt::print(stderr,
-             "spdk-io: no operation has ended for {:.0f} s; on this thread are under way:\n",
-             options_.stall);
-  for (const auto& each : thread_.operations()) fmt::print(stderr, "  {}\n", each.message());
+  fmt::print(stderr, "spdk-io: no operation has ended for {} s: something hangs\n", options_.stall);
   std::fflush(stderr);
   last_wish_();
   std::_Exit(exit_failed);
