@@ -80,7 +80,7 @@ task<int> start_subsystems() {
 
 task<void> stop_subsystems() {
   sio::detail::callback_wait done("the end of the subsystems");
-  spdk_subsystem_fini([](void* done) { sio::detail::callback_wait::on_done(0, done); }, &done);
+  spdk_subsystem_fini([](void* wait) { sio::detail::callback_wait::on_done(0, wait); }, &done);
   co_await done;
 }
 
