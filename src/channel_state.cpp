@@ -16,7 +16,8 @@
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 
 channel_state::channel_state(thread_state& on, desc_state& of, spdk_io_channel* channel)
-    : accepts(&on),
+    : plainly_accepts(of.timeout.count() > 0 ? static_cast<const void*>(this) : &on),
+      accepts(&on),
       home(&on),
       native(channel),
       native_desc(of.native),
@@ -41,14 +42,14 @@ void channel_state::retire_later() noexcept { home->internal.push_back(retire); 
 void channel_state::on_retire(ready_node& node) {
   channel_state& channel = owned_message<channel_state>::owner_of(node);
   if (!std::exchange(channel.retiring, true)) ++channel.attention;
-  channel.accepts.store(nullptr, std::memory_order_relaxed);
+  channel.stop_accepting();
   if (channel.unused()) channel.put();
 }
 
 // What is at SPDK goes on; what waits for memory would come too late.
 void channel_state::on_remove(ready_node& node) {
   channel_state& channel = owned_message<channel_state>::owner_of(node);
-  channel.accepts.store(nullptr, std::memory_order_relaxed);
+  channel.stop_accepting();
   channel.home->waiting.fail(channel, ENODEV, fault::device_removed);
 }
 

@@ -40,6 +40,9 @@ struct channel_state {
   channel_state(const channel_state&) = delete;
   channel_state& operator=(const channel_state&) = delete;
 
+  // The same as `accepts` while there is nothing to note about each I/O (no default timeout), else
+  // this channel itself, which is nobody's thread: one look is enough for nearly all.
+  std::atomic<const void*> plainly_accepts;
   // The thread whose operations it takes; null once it takes no more. Other threads may read it.
   std::atomic<thread_state*> accepts;
   thread_state* const home;
@@ -65,6 +68,11 @@ struct channel_state {
   default_timeout timeout;
   owned_message<channel_state> retire;
   owned_message<channel_state> remove;  // the device is going; never sent after `retire`
+
+  void stop_accepting() noexcept {
+    plainly_accepts.store(this, std::memory_order_relaxed);
+    accepts.store(nullptr, std::memory_order_relaxed);
+  }
 
   // Handles (io_channel) and the thread's cache. Any thread.
   void acquire() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }

@@ -44,13 +44,13 @@ spdk_bdev_ext_io_opts to_native(const io_options& o) noexcept {
 }  // namespace
 
 bool extended_io_core::prepare() noexcept {
-  if (kind_ == operation_kind::copy) return true;
+  if (shape_.kind == operation_kind::copy) return true;
   return prepare_buffers() && prepare_metadata();
 }
 
 // The length is what the buffers come to, or, in blocks with one buffer, what was asked for.
 bool extended_io_core::prepare_buffers() noexcept {
-  const bool two = kind_ == operation_kind::compare_and_write;
+  const bool two = shape_.kind == operation_kind::compare_and_write;
   if (buffers_.array) {
     std::uint64_t total = 0;
     std::uint64_t other = 0;
@@ -64,7 +64,7 @@ bool extended_io_core::prepare_buffers() noexcept {
   if (!buffers_.own.iov_base || (two && !second_.own.iov_base)) {
     return refuse_invalid(fault::no_buffer);
   }
-  if (unit_ == io_unit::bytes) {
+  if (shape_.unit == io_unit::bytes) {
     return !two || buffers_.own.iov_len == second_.own.iov_len ||
            refuse_invalid(fault::lengths_differ);
   }
@@ -77,11 +77,11 @@ bool extended_io_core::prepare_buffers() noexcept {
 }
 
 bool extended_io_core::prepare_metadata() noexcept {
-  const bool optional = with_options_ || kind_ == operation_kind::compare_and_write;
+  const bool optional = with_options_ || shape_.kind == operation_kind::compare_and_write;
   if (optional && !options_.metadata.data()) return true;
   const spdk_bdev* bdev = channel().bdev;
   if (!spdk_bdev_is_md_separate(bdev)) return refuse_invalid(fault::no_metadata);
-  const std::uint64_t count = unit_ == io_unit::blocks ? length_ : length_ / channel().block_size;
+  const std::uint64_t count = shape_.unit == io_unit::blocks ? length_ : length_ / channel().block_size;
   if (!options_.metadata.data() || count > options_.metadata.size() / spdk_bdev_get_md_size(bdev)) {
     return refuse_invalid(fault::short_metadata);
   }
@@ -92,7 +92,7 @@ int extended_io_core::submit() noexcept {
   std::uint64_t first = 0;
   std::uint64_t count = 0;
   if (!in_blocks(first, count)) return -EINVAL;
-  switch (kind_) {
+  switch (shape_.kind) {
     case operation_kind::compare_and_write: return submit_compare_and_write(first, count);
     case operation_kind::copy: return submit_copy(first, count);
     default:
@@ -110,7 +110,7 @@ int extended_io_core::submit_compare_and_write(std::uint64_t first, std::uint64_
 int extended_io_core::submit_copy(std::uint64_t first, std::uint64_t count) noexcept {
   channel_state& ch = channel();
   std::uint64_t source = source_;
-  if (unit_ == io_unit::bytes) {
+  if (shape_.unit == io_unit::bytes) {
     if (source_ % ch.block_size != 0) {
       why_ = fault::source_misaligned;
       return -EINVAL;
@@ -126,8 +126,8 @@ int extended_io_core::submit_copy(std::uint64_t first, std::uint64_t count) noex
 
 int extended_io_core::submit_with_metadata(std::uint64_t first, std::uint64_t count) noexcept {
   channel_state& ch = channel();
-  auto* submit = kind_ == operation_kind::read    ? spdk_bdev_readv_blocks_with_md
-                 : kind_ == operation_kind::write ? spdk_bdev_writev_blocks_with_md
+  auto* submit = shape_.kind == operation_kind::read    ? spdk_bdev_readv_blocks_with_md
+                 : shape_.kind == operation_kind::write ? spdk_bdev_writev_blocks_with_md
                                                   : spdk_bdev_comparev_blocks_with_md;
   return submit(ch.native_desc, ch.native, buffers_.data(), static_cast<int>(buffers_.count),
                 options_.metadata.data(), first, count, on_complete, static_cast<io_core*>(this));
@@ -137,14 +137,14 @@ int extended_io_core::submit_with_options(std::uint64_t first, std::uint64_t cou
   channel_state& ch = channel();
   auto options = to_native(options_);
   auto* submit =
-      kind_ == operation_kind::read ? spdk_bdev_readv_blocks_ext : spdk_bdev_writev_blocks_ext;
+      shape_.kind == operation_kind::read ? spdk_bdev_readv_blocks_ext : spdk_bdev_writev_blocks_ext;
   return submit(ch.native_desc, ch.native, buffers_.data(), static_cast<int>(buffers_.count), first,
                 count, on_complete, static_cast<io_core*>(this), &options);
 }
 
 result<void> extended_io_core::finish() noexcept {
   auto result = io_core::finish();
-  if (result || kind_ != operation_kind::copy) return result;
+  if (result || shape_.kind != operation_kind::copy) return result;
   error::io failed = failure();
   failed.source = source_;
   return std::unexpected(error(failed));

@@ -45,13 +45,13 @@ void io_core::leave_memory_wait(int code) noexcept {
 // whole would never complete.
 bool io_core::may_abort() const noexcept {
   const channel_state& ch = channel();
-  if (!ch.can_abort || kind_ == operation_kind::reset || kind_ == operation_kind::zcopy_commit ||
-      kind_ == operation_kind::zcopy_release) {
+  if (!ch.can_abort || shape_.kind == operation_kind::reset || shape_.kind == operation_kind::zcopy_commit ||
+      shape_.kind == operation_kind::zcopy_release) {
     return false;
   }
   const std::uint64_t boundary = spdk_bdev_get_optimal_io_boundary(ch.bdev);  // blocks
   if (boundary == 0 || length_ == 0) return true;
-  const std::uint64_t block = unit_ == io_unit::bytes ? ch.block_size : 1;
+  const std::uint64_t block = shape_.unit == io_unit::bytes ? ch.block_size : 1;
   return offset_ / block / boundary == (offset_ + length_ - 1) / block / boundary;
 }
 

@@ -25,17 +25,17 @@ static_assert(sizeof(void*) != 8 || sizeof(io_operation) == 88);
 
 namespace detail {
 
-[[gnu::always_inline]] inline int io_core::submit_single() noexcept {
+int io_core::submit_single() noexcept {
   // A null buffer means "give me yours" to SPDK; nobody could reach that one from here.
   if (!buffer_ && has_buffer()) [[unlikely]] {
     why_ = fault::no_buffer;
     return -EINVAL;
   }
-  return unit_ == io_unit::bytes ? submit_bytes() : submit_blocks();
+  return shape_.unit == io_unit::bytes ? submit_bytes() : submit_blocks();
 }
 
 int io_core::submit() noexcept {
-  switch (form_) {
+  switch (shape_.form) {
     case io_form::single: return submit_single();
     case io_form::vectored: return submit_vector();
     case io_form::special: break;
@@ -43,40 +43,67 @@ int io_core::submit() noexcept {
   return submit_special();
 }
 
+// The short way, for nearly all: a read or write of bytes in one buffer, with no other reason to look
+// twice.
 bool io_core::begin() noexcept {
-  if (by_desc_ && !use_channel_of_this_thread()) [[unlikely]]
-    return false;
+  constexpr io_shape plain_read{operation_kind::read, io_unit::bytes, io_form::single, false};
+  constexpr io_shape plain_write{operation_kind::write, io_unit::bytes, io_form::single, false};
+  const bool reads = shape_ == plain_read;
+  if ((!reads && shape_ != plain_write) || !target_ || !buffer_) [[unlikely]]
+    return begin_with_checks();
+  thread_state* here = current_thread;
+  channel_state& ch = channel();
+  if (ch.plainly_accepts.load(std::memory_order_relaxed) != here || !here->hurdles.none())
+      [[unlikely]]
+    return begin_with_checks();
+  put_in_flight(ch);
+  const auto submitted = [&](auto call) {
+    const int rc = call(ch.native_desc, ch.native, buffer_, offset_, length_, on_complete, this);
+    return rc == 0 || not_submitted(rc);
+  };
+  return reads ? submitted(spdk_bdev_read) : submitted(spdk_bdev_write);
+}
+
+bool io_core::begin_with_checks() noexcept {
+  if (shape_.by_desc && !use_channel_of_this_thread()) return false;
   auto* ch = static_cast<channel_state*>(target_);
   thread_state* here = acting_thread();
-  if (!ch || !here || ch->accepts.load(std::memory_order_relaxed) != here) [[unlikely]] {
-    return refuse();
+  if (!ch || !here || ch->accepts.load(std::memory_order_relaxed) != here) return refuse();
+  switch (shape_.form) {
+    case io_form::single:
+      if (shape_.unit == io_unit::blocks && !check_capacity()) return false;
+      break;
+    case io_form::vectored:
+      if (!check_vector()) return false;
+      break;
+    case io_form::special:
+      if (!prepare_special()) return false;
+      break;
   }
-  if (form_ == io_form::single) [[likely]] {
-    if (unit_ == io_unit::blocks && !check_capacity()) [[unlikely]]
-      return false;
-  } else if (!(form_ == io_form::vectored ? check_vector() : prepare_special())) [[unlikely]] {
-    return false;
-  }
-  if (ch->timeout.enabled()) [[unlikely]]
-    started_ = ch->timeout.start();
-  if (here->waiting.empty()) [[likely]] {
+  if (ch->timeout.enabled()) started_ = ch->timeout.start();
+  if (!here->waiting.empty()) {
+    here->waiting.push(*this);
+  } else {
     put_in_flight(*ch);
-    int rc = form_ == io_form::single ? submit_single() : submit();
-    if (rc == 0) [[likely]] {
-      here->wake_if_asleep();
-      return true;
-    }
-    node_ring::erase(*this);
-    if (rc != -ENOMEM) {
-      describe_failure(-rc);
-      io_stage = stage_done;
-      ch->completed();
-      return false;
-    }
+    if (const int rc = submit(); rc != 0) return not_submitted(rc);
   }
-  here->waiting.push(*this);
   here->wake_if_asleep();
   return true;
+}
+
+// It waits for memory, or has failed.
+bool io_core::not_submitted(int rc) noexcept {
+  channel_state& ch = channel();
+  node_ring::erase(*this);
+  if (rc == -ENOMEM) {
+    ch.home->waiting.push(*this);
+    ch.home->wake_if_asleep();
+    return true;
+  }
+  describe_failure(-rc);
+  io_stage = stage_done;
+  ch.completed();
+  return false;
 }
 
 void io_core::put_in_flight(channel_state& channel) noexcept {
@@ -90,7 +117,7 @@ bool io_core::use_channel_of_this_thread() noexcept {
   auto found = desc->channel();
   if (!found) return refuse(found.error().code(), found.error().why());
   target_ = *found;
-  by_desc_ = false;
+  shape_.by_desc = false;
   return true;
 }
 
@@ -126,7 +153,7 @@ bool io_core::refuse(std::errc code, fault why) noexcept {
   why_ = why;
   place_ = {};
   if (!target_) return false;
-  const desc_state& desc = by_desc_ ? *static_cast<desc_state*>(target_) : *channel().desc;
+  const desc_state& desc = shape_.by_desc ? *static_cast<desc_state*>(target_) : *channel().desc;
   place_ = {.device = desc.name, .block_size = desc.block_size};
   to_bytes(desc.block_size);
   return false;
@@ -162,11 +189,11 @@ bool io_core::sum_of(const iovec* buffers, std::uint64_t count, std::uint64_t& t
 // The length is what the buffers come to.
 bool io_core::take_length(std::uint64_t bytes) noexcept {
   length_ = bytes;
-  if (unit_ == io_unit::bytes) return true;
+  if (shape_.unit == io_unit::bytes) return true;
   const std::uint32_t block = channel().block_size;
   if (bytes % block != 0) {
     offset_ = saturating_product(offset_, block);
-    unit_ = io_unit::bytes;
+    shape_.unit = io_unit::bytes;
     return refuse_invalid(fault::misaligned_length);
   }
   length_ = bytes / block;
@@ -190,7 +217,7 @@ int io_core::submit_special() noexcept {
 
 int io_core::submit_bytes() noexcept {
   channel_state& ch = channel();
-  switch (kind_) {
+  switch (shape_.kind) {
     case operation_kind::read:
       return spdk_bdev_read(ch.native_desc, ch.native, buffer_, offset_, length_, on_complete,
                             this);
@@ -203,7 +230,7 @@ int io_core::submit_bytes() noexcept {
 
 int io_core::submit_blocks() noexcept {
   channel_state& ch = channel();
-  switch (kind_) {
+  switch (shape_.kind) {
     case operation_kind::read:
       return spdk_bdev_read_blocks(ch.native_desc, ch.native, buffer_, offset_, length_,
                                    on_complete, this);
@@ -218,7 +245,7 @@ int io_core::submit_blocks() noexcept {
 int io_core::submit_rare_bytes() noexcept {
   channel_state& ch = channel();
   spdk_bdev_desc* desc = ch.native_desc;
-  switch (kind_) {
+  switch (shape_.kind) {
     case operation_kind::flush:
       return spdk_bdev_flush(desc, ch.native, offset_, length_, on_complete, this);
     case operation_kind::unmap:
@@ -234,7 +261,7 @@ int io_core::submit_rare_bytes() noexcept {
 int io_core::submit_rare_blocks() noexcept {
   channel_state& ch = channel();
   spdk_bdev_desc* desc = ch.native_desc;
-  switch (kind_) {
+  switch (shape_.kind) {
     case operation_kind::flush:
       return spdk_bdev_flush_blocks(desc, ch.native, offset_, length_, on_complete, this);
     case operation_kind::unmap:
@@ -263,7 +290,7 @@ int io_core::submit_compare(iovec* buffers, int buffer_count) noexcept {
 bool io_core::in_blocks(std::uint64_t& first, std::uint64_t& count) noexcept {
   first = offset_;
   count = length_;
-  if (unit_ == io_unit::blocks) return true;
+  if (shape_.unit == io_unit::blocks) return true;
   const std::uint32_t block = channel().block_size;
   first /= block;
   count /= block;
@@ -274,9 +301,9 @@ int io_core::submit_vector() noexcept {
   channel_state& ch = channel();
   auto* buffers = static_cast<iovec*>(buffer_);
   auto count = static_cast<int>(capacity_);
-  if (kind_ == operation_kind::compare) return submit_compare(buffers, count);
-  const bool read = kind_ == operation_kind::read;
-  if (unit_ == io_unit::bytes) {
+  if (shape_.kind == operation_kind::compare) return submit_compare(buffers, count);
+  const bool read = shape_.kind == operation_kind::read;
+  if (shape_.unit == io_unit::bytes) {
     return (read ? spdk_bdev_readv : spdk_bdev_writev)(ch.native_desc, ch.native, buffers, count,
                                                        offset_, length_, on_complete, this);
   }
@@ -288,10 +315,20 @@ int io_core::submit_vector() noexcept {
 // user's.
 void io_core::on_complete(spdk_bdev_io* io, bool success, void* argument) {
   auto& self = *static_cast<io_core*>(argument);
-  if (!success) [[unlikely]]
-    self.take_status(io);
-  self.complete();
+  channel_state& ch = self.channel();
+  thread_state& home = *ch.home;
+  if (!success || ch.attention != 0 || !home.in_own_poll()) [[unlikely]]
+    return complete_with_checks(io, success, self);
+  node_ring::erase(self);
+  self.note_ready(ch);
+  home.ready.ready_list::push_back(self);
   // Last: freeing resubmits whoever waits for memory.
+  spdk_bdev_free_io(io);
+}
+
+void io_core::complete_with_checks(spdk_bdev_io* io, bool success, io_core& self) noexcept {
+  if (!success) self.take_status(io);
+  self.complete();
   spdk_bdev_free_io(io);
 }
 
@@ -321,10 +358,10 @@ void io_core::take_status(spdk_bdev_io* io) noexcept {
 // SPDK takes these from everybody, and fails them later where the device has no such thing.
 bool io_core::unsupported() const noexcept {
   spdk_bdev* bdev = channel().bdev;
-  if (kind_ == operation_kind::unmap) {
+  if (shape_.kind == operation_kind::unmap) {
     return !spdk_bdev_io_type_supported(bdev, SPDK_BDEV_IO_TYPE_UNMAP);
   }
-  return kind_ == operation_kind::reset &&
+  return shape_.kind == operation_kind::reset &&
          !spdk_bdev_io_type_supported(bdev, SPDK_BDEV_IO_TYPE_RESET);
 }
 
@@ -338,11 +375,15 @@ void io_core::complete() noexcept {
 }
 
 // Takes along what operations() will want to know, since the channel may go.
-void io_core::become_ready(channel_state& ch) noexcept {
-  thread_state& home = *ch.home;
+inline void io_core::note_ready(channel_state& ch) noexcept {
   place_ = {.device = ch.name, .block_size = ch.block_size};
   io_stage = stage_ready;
-  target_ = &home;
+  target_ = ch.home;
+}
+
+void io_core::become_ready(channel_state& ch) noexcept {
+  thread_state& home = *ch.home;
+  note_ready(ch);
   home.ready.push_back(*this);
 }
 
@@ -362,11 +403,11 @@ void io_core::complete_specially(channel_state& ch) noexcept {
 }
 
 void io_core::to_bytes(std::uint32_t block_size) noexcept {
-  if (unit_ == io_unit::bytes) return;
-  unit_ = io_unit::bytes;
+  if (shape_.unit == io_unit::bytes) return;
+  shape_.unit = io_unit::bytes;
   offset_ = saturating_product(offset_, block_size);
   length_ = saturating_product(length_, block_size);
-  if (kind_ == operation_kind::copy) {
+  if (shape_.kind == operation_kind::copy) {
     auto& source = static_cast<extended_io_core&>(*this).source_;
     source = saturating_product(source, block_size);
   }
@@ -389,13 +430,13 @@ void io_core::describe_failure(int code) noexcept {
 // SPDK answers all of these alike; a person wants to know which.
 fault io_core::explain_invalid(std::uint64_t device_blocks) const noexcept {
   const std::uint32_t block = channel().block_size;
-  const bool bytes = unit_ == io_unit::bytes;
+  const bool bytes = shape_.unit == io_unit::bytes;
   if (bytes && offset_ % block != 0) return fault::misaligned_offset;
   if (bytes && length_ % block != 0) return fault::misaligned_length;
   const std::uint64_t first = bytes ? offset_ / block : offset_;
   const std::uint64_t count = bytes ? length_ / block : length_;
   if (first > device_blocks || count > device_blocks - first) return fault::past_end;
-  if (kind_ == operation_kind::compare_and_write && count > spdk_bdev_get_acwu(channel().bdev)) {
+  if (shape_.kind == operation_kind::compare_and_write && count > spdk_bdev_get_acwu(channel().bdev)) {
     return fault::beyond_atomic_unit;
   }
   return fault::none;
@@ -403,7 +444,7 @@ fault io_core::explain_invalid(std::uint64_t device_blocks) const noexcept {
 
 error::io io_core::failure() const noexcept {
   return {.code = std::errc{code_},
-          .what = kind_,
+          .what = shape_.kind,
           .why = why_,
           .status = status_,
           .device = place_.device,
@@ -415,20 +456,22 @@ error::io io_core::failure() const noexcept {
 
 error io_core::make_error() const noexcept { return error(failure()); }
 
+result<void> io_core::failed_result() const noexcept { return std::unexpected(make_error()); }
+
 operation_info io_core::info() const noexcept {
   const bool ready = io_stage == stage_ready;
   const std::uint32_t name = ready ? place_.device : channel().name;
   const std::uint32_t block_size = ready ? place_.block_size : channel().block_size;
-  const std::uint32_t scale = unit_ == io_unit::blocks ? block_size : 1;
+  const std::uint32_t scale = shape_.unit == io_unit::blocks ? block_size : 1;
   return {
-      .kind = kind_,
+      .kind = shape_.kind,
       .state = ready                       ? operation_state::completed
                : io_stage == stage_waiting ? operation_state::waiting_for_memory
                                            : operation_state::in_flight,
       .device = device_name(name),
       .offset = saturating_product(offset_, scale),
       .length = saturating_product(length_, scale),
-      .source = kind_ == operation_kind::copy
+      .source = shape_.kind == operation_kind::copy
                     ? saturating_product(static_cast<const extended_io_core&>(*this).source_, scale)
                     : 0};
 }

@@ -23,7 +23,8 @@ struct memory_wait::entry {
   spdk_bdev_io_wait_entry native = {};  // zeroed: releases add fields
 };
 
-memory_wait::memory_wait(thread_state& owner) : owner_(owner), entry_(new entry) {
+memory_wait::memory_wait(thread_state& owner, io_hurdles& hurdles)
+    : owner_(owner), hurdles_(hurdles), entry_(new entry) {
   entry_->native.cb_fn = on_memory;
   entry_->native.cb_arg = this;
 }
@@ -35,13 +36,13 @@ void memory_wait::push(io_core& op) noexcept {
   ++op.channel().waiting;
   op.io_stage = io_core::stage_waiting;
   fifo_.push_back(op);
-  ++blocked_;
+  hurdles_.add_waiter();
   arm();
 }
 
 void memory_wait::erase(io_core& op) noexcept {
   --op.channel().waiting;
-  --blocked_;
+  hurdles_.remove_waiter();
   fifo_.erase(op);
 }
 
@@ -58,7 +59,7 @@ void memory_wait::want_abort(io_core& op) noexcept {
   op.stop_flags_ |= io_core::abort_wanted;
   ++channel.aborting;
   ++channel.attention;
-  ++blocked_;
+  hurdles_.add_waiter();
   retry_ = true;
   owner_.wake_if_asleep();
 }
@@ -68,7 +69,7 @@ void memory_wait::unwant_abort(io_core& op) noexcept {
   op.stop_flags_ &= static_cast<std::uint8_t>(~io_core::abort_wanted);
   --channel.aborting;
   --channel.attention;
-  --blocked_;
+  hurdles_.remove_waiter();
 }
 
 // False if some still wait.
@@ -95,7 +96,7 @@ void memory_wait::fail(channel_state& channel, int code, fault why) noexcept {
       continue;
     }
     --channel.waiting;
-    --blocked_;
+    hurdles_.remove_waiter();
     op.put_in_flight(channel);
     op.why_ = why;
     op.describe_failure(code);
@@ -125,7 +126,7 @@ void memory_wait::resubmit() noexcept {
       ++channel.waiting;
       op.io_stage = io_core::stage_waiting;
       fifo_.push_front(op);
-      ++blocked_;
+      hurdles_.add_waiter();
       break;
     }
     if (rc != 0) {

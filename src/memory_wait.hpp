@@ -5,6 +5,8 @@
 // well: they wait here too, and go first, since they free one.
 #pragma once
 
+#include "io_hurdles.hpp"
+
 #include <spdk_io/detail/ready_list.hpp>
 #include <spdk_io/error.hpp>
 
@@ -20,12 +22,12 @@ class thread_state;
 
 class memory_wait {
  public:
-  explicit memory_wait(thread_state& owner);
+  memory_wait(thread_state& owner, io_hurdles& hurdles);
   ~memory_wait();
   memory_wait(const memory_wait&) = delete;
   memory_wait& operator=(const memory_wait&) = delete;
 
-  bool empty() const noexcept { return blocked_ == 0; }
+  bool empty() const noexcept { return !hurdles_.any_waiter(); }
   const ready_list& waiters() const noexcept { return fifo_; }
   const node_ring& targets() const noexcept { return aborts_; }  // in flight, to be aborted
   void push(io_core& op) noexcept;                               // behind those that wait already
@@ -77,7 +79,7 @@ class memory_wait {
   thread_state& owner_;
   ready_list fifo_;
   node_ring aborts_;
-  std::size_t blocked_ = 0;  // how many are in these two
+  io_hurdles& hurdles_;  // counts those in these two
   std::size_t aborts_at_spdk_ = 0;
   std::unique_ptr<entry> entry_;  // lives while the SPDK thread does
   bool queued_ = false;           // the entry stands in SPDK's queue

@@ -66,7 +66,7 @@ void poll_driver::detach() noexcept {
   if (!attached_) return;
   attached_ = false;
   state_->set_waker(nullptr);
-  state_->asleep.store(false, std::memory_order_seq_cst);
+  state_->end_sleep();
   state_->has_poller_task = false;
 }
 
@@ -118,9 +118,7 @@ nanoseconds poll_driver::may_sleep() noexcept {
   return most;
 }
 
-void poll_driver::announce_sleep() noexcept {
-  state_->asleep.store(true, std::memory_order_seq_cst);
-}
+void poll_driver::announce_sleep() noexcept { state_->announce_sleep(); }
 
 bool poll_driver::last_look() {
   std::size_t done = state_->poll(0);
@@ -133,6 +131,6 @@ bool poll_driver::last_look() {
   return state_->asleep.load(std::memory_order_seq_cst);
 }
 
-void poll_driver::awake() noexcept { state_->asleep.store(false, std::memory_order_seq_cst); }
+void poll_driver::awake() noexcept { state_->end_sleep(); }
 
 }  // namespace spdk_io::inline SPDK_IO_ABI::detail

@@ -115,6 +115,7 @@ void reactor_driver::post() noexcept {
 void reactor_driver::on_event(void* argument, void*) {
   auto& self = *static_cast<reactor_driver*>(argument);
   reactor_event here;
+  self.state_->hurdles.set_sleep(false);  // whoever sent the event has ended the sleep
   const std::size_t done = self.run_turn();
   if (self.then_) return self.end();
   self.arm_timer();
@@ -134,7 +135,7 @@ std::size_t reactor_driver::run_turn() {
 void reactor_driver::sleep_unless(bool busy) noexcept {
   thread_state& s = *state_;
   if (busy || then_ || !s.nothing_ready() || !s.waiting.empty()) return post();
-  s.asleep.store(true, std::memory_order_seq_cst);
+  s.announce_sleep();
   if (s.messages.empty_seq_cst() && s.returns.empty_seq_cst()) return;
   if (s.asleep.exchange(false, std::memory_order_seq_cst)) post();
 }

@@ -2,7 +2,7 @@
 // The loop of run_loop.
 #include <spdk_io/run_loop.hpp>
 
-#include <spdk_io/detail/poll_driver.hpp>
+#include <spdk_io/detail/os_thread.hpp>
 
 namespace spdk_io::inline SPDK_IO_ABI {
 namespace {

@@ -10,6 +10,7 @@
 
 #include <spdk_io/detail/fatal.hpp>
 #include <spdk_io/detail/io_core.hpp>
+#include <spdk_io/detail/os_thread.hpp>
 #include <spdk_io/detail/root.hpp>
 #include <spdk_io/detail/waiter_queue.hpp>
 #include <spdk_io/zcopy.hpp>
@@ -26,10 +27,7 @@ namespace spdk_io::inline SPDK_IO_ABI::detail {
 constinit thread_local thread_state* current_thread = nullptr;
 constinit thread_local bool in_reactor_event = false;
 
-const void* this_os_thread() noexcept {
-  static constinit thread_local char token = 0;
-  return &token;
-}
+constinit thread_local const char os_thread_mark = 0;
 
 namespace {
 
@@ -141,13 +139,13 @@ std::size_t thread_state::run_without_polling() {
 }
 
 std::size_t thread_state::run_ready(std::size_t limit) {
-  std::size_t left = std::min(limit, ready.size());
-  std::size_t ran = 0;
-  while (left-- > 0 && !ready.empty()) {
+  const std::size_t most = std::min(limit, ready.size());
+  std::size_t left = most;
+  for (; left > 0 && !ready.empty(); --left) {
     ready_node& node = ready.pop_front();
-    ++ran;
     node.run(node);
   }
+  const std::size_t ran = most - left;
   return ran - std::min(ran, std::exchange(idle_runs, 0));
 }
 
@@ -298,7 +296,7 @@ void thread_state::shut_down() noexcept {
     acting_for me(*this);
     phase = thread_phase::exiting;
     for (auto& [desc, channel] : channels) {
-      channel->accepts.store(nullptr, std::memory_order_relaxed);
+      channel->stop_accepting();
     }
     stop_pollers(*this);
     cancel_timers();

@@ -87,10 +87,21 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
       wake();
   }
   void wake() noexcept;
+  // Own OS thread only: it is about to sleep, and whoever delivers something wakes it; it is up.
+  void announce_sleep() noexcept {
+    hurdles.set_sleep(true);
+    asleep.store(true, std::memory_order_seq_cst);
+  }
+  void end_sleep() noexcept {
+    asleep.store(false, std::memory_order_seq_cst);
+    hurdles.set_sleep(false);
+  }
   void set_waker(waker* w) noexcept;
 
   bool on_own_os_thread() const noexcept;
   bool inside_spdk() const noexcept { return in_spdk_ || (reactor_polls && !in_reactor_event); }
+  // Inside its own poll, so that what is linked now need not wake it.
+  bool in_own_poll() const noexcept { return in_spdk_; }
   bool nothing_ready() const noexcept {
     return ready.empty() && internal.empty() && messages.empty() && returns.empty();
   }
@@ -117,7 +128,8 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   // put.
   inbox returns;
   timer_queue timers;
-  memory_wait waiting{*this};
+  io_hurdles hurdles;
+  memory_wait waiting{*this, hurdles};
   abort_retries retries{*this};
   std::atomic<bool> asleep{false};
 

@@ -95,7 +95,7 @@ int zcopy_core::submit() noexcept {
   std::uint64_t count = 0;
   if (!in_blocks(first, count)) return -EINVAL;
   return spdk_bdev_zcopy_start(ch.native_desc, ch.native, nullptr, 0, first, count,
-                               kind_ == operation_kind::zcopy_read, on_started, this);
+                               shape_.kind == operation_kind::zcopy_read, on_started, this);
 }
 
 void zcopy_core::on_started(spdk_bdev_io* io, bool success, void* argument) {
@@ -115,12 +115,12 @@ result<zcopy_buffer> zcopy_core::finish() noexcept {
   auto ended = io_core::finish();
   if (!ended) return std::unexpected(ended.error());
   to_bytes(place_.block_size);
-  return zcopy_buffer(*lender_, std::exchange(io_, nullptr), kind_, offset_, length_);
+  return zcopy_buffer(*lender_, std::exchange(io_, nullptr), shape_.kind, offset_, length_);
 }
 
 void zcopy_core::settle() noexcept {
   io_core::settle();
-  if (io_) zcopy_buffer(*lender_, std::exchange(io_, nullptr), kind_, offset_, length_);
+  if (io_) zcopy_buffer(*lender_, std::exchange(io_, nullptr), shape_.kind, offset_, length_);
 }
 
 zcopy_end_core::zcopy_end_core(zcopy_buffer&& buffer, operation_kind how) noexcept
@@ -148,7 +148,7 @@ bool zcopy_end_core::begin() noexcept {
   put_in_flight(ch);
   --ch.lent;
   // As when it is dropped, this cannot fail.
-  spdk_bdev_zcopy_end(buffer_.let_go(), kind_ == operation_kind::zcopy_commit, on_complete,
+  spdk_bdev_zcopy_end(buffer_.let_go(), shape_.kind == operation_kind::zcopy_commit, on_complete,
                       static_cast<io_core*>(this));
   here->wake_if_asleep();
   return true;

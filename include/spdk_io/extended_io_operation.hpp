@@ -77,7 +77,7 @@ class extended_io_core : public io_core {
 
   io_buffers buffers_;
   io_buffers second_;
-  std::uint64_t source_;  // in unit_; once it has failed in bytes
+  std::uint64_t source_;  // in shape_.unit; once it has failed in bytes
   io_options options_;
   bool with_options_;
 };

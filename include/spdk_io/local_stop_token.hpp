@@ -4,6 +4,7 @@
 #pragma once
 
 #include <spdk_io/abi.hpp>
+#include <spdk_io/detail/os_thread.hpp>
 
 #include <atomic>
 #include <type_traits>
@@ -15,8 +16,6 @@ class local_stop_source;
 class local_stop_token;
 
 namespace detail {
-
-const void* this_os_thread() noexcept;
 
 // Linked to a source while it waits for a request; embedded in whatever waits. Whoever owns a
 // linked node unlinks it before it dies.

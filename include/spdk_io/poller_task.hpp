@@ -2,6 +2,7 @@
 // The task that polls an SPDK thread on an executor, as one task among the executor's others.
 #pragma once
 
+#include <spdk_io/detail/os_thread.hpp>
 #include <spdk_io/detail/poll_driver.hpp>
 #include <spdk_io/executor.hpp>
 #include <spdk_io/idle.hpp>

@@ -22,12 +22,15 @@ namespace {
 constinit thread_local bool measuring = false;
 constinit thread_local std::uint64_t allocations = 0;
 constinit thread_local std::uint64_t frees = 0;
+constinit thread_local std::uint64_t allocated = 0;  // bytes asked for
 
 }  // namespace
 
 #ifndef SPDK_IO_TEST_SANITIZED
-static void note_allocation() noexcept {
-  if (measuring) ++allocations;
+static void note_allocation(std::size_t size) noexcept {
+  if (!measuring) return;
+  ++allocations;
+  allocated += size;
 }
 
 // operator new and strdup and the like end here as well.
@@ -41,27 +44,27 @@ void __libc_free(void* memory);
 // NOLINTEND(bugprone-reserved-identifier)
 
 void* malloc(std::size_t size) {
-  note_allocation();
+  note_allocation(size);
   return __libc_malloc(size);
 }
 void* calloc(std::size_t count, std::size_t size) {
-  note_allocation();
+  note_allocation(count * size);
   return __libc_calloc(count, size);
 }
 void* realloc(void* old, std::size_t size) {
-  note_allocation();
+  note_allocation(size);
   return __libc_realloc(old, size);
 }
 void* memalign(std::size_t alignment, std::size_t size) {
-  note_allocation();
+  note_allocation(size);
   return __libc_memalign(alignment, size);
 }
 void* aligned_alloc(std::size_t alignment, std::size_t size) {
-  note_allocation();
+  note_allocation(size);
   return __libc_memalign(alignment, size);
 }
 int posix_memalign(void** out, std::size_t alignment, std::size_t size) {
-  note_allocation();
+  note_allocation(size);
   *out = __libc_memalign(alignment, size);
   return *out ? 0 : ENOMEM;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <spdk_io/detail/operation.hpp>
+#include <spdk_io/detail/os_thread.hpp>
 #include <spdk_io/poller_coroutine.hpp>
 #include <spdk_io/run_until.hpp>
 #include <spdk_io/start.hpp>

@@ -7,6 +7,7 @@
 #include <spdk_io/error.hpp>
 #include <spdk_io/operation_info.hpp>
 
+#include <bit>
 #include <cstdint>
 #include <limits>
 
@@ -40,6 +41,20 @@ struct io_request {
   std::uint64_t length = 0;
 };
 
+// What decides how it is submitted, and how `target` and the offsets are to be read.
+struct io_shape {
+  operation_kind kind;
+  io_unit unit;
+  io_form form;
+  bool by_desc;  // the target is a desc_state still, not yet the channel_state
+
+  // As one word: a single comparison.
+  friend constexpr bool operator==(io_shape a, io_shape b) noexcept {
+    return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
+  }
+};
+static_assert(sizeof(io_shape) == 4);
+
 class io_core : public ready_node {
  public:
   bool begin() noexcept;
@@ -47,7 +62,7 @@ class io_core : public ready_node {
     io_stage = stage_done;
     if (code_ == 0) [[likely]]
       return {};
-    return std::unexpected(make_error());
+    return failed_result();
   }
 
   // See stop_aware_promise.hpp. It completes once SPDK has let go of it and of the abort: as
@@ -85,10 +100,7 @@ class io_core : public ready_node {
 
   // `target` is the channel_state, or with by_desc the desc_state.
   io_core(void* target, const io_request& r, bool by_desc) noexcept
-      : kind_(r.kind),
-        unit_(r.in),
-        form_(r.form),
-        by_desc_(by_desc),
+      : shape_{r.kind, r.in, r.form, by_desc},
         target_(target),
         buffer_(r.buffer),
         offset_(r.offset),
@@ -106,11 +118,11 @@ class io_core : public ready_node {
 
   channel_state& channel() const noexcept { return *static_cast<channel_state*>(target_); }
   bool has_buffer() const noexcept {
-    return kind_ == operation_kind::read || kind_ == operation_kind::write ||
-           kind_ == operation_kind::compare;
+    return shape_.kind == operation_kind::read || shape_.kind == operation_kind::write ||
+           shape_.kind == operation_kind::compare;
   }
   bool is_zcopy_start() const noexcept {
-    return kind_ == operation_kind::zcopy_read || kind_ == operation_kind::zcopy_write;
+    return shape_.kind == operation_kind::zcopy_read || shape_.kind == operation_kind::zcopy_write;
   }
 
   bool use_channel_of_this_thread() noexcept;
@@ -122,6 +134,8 @@ class io_core : public ready_node {
   bool take_length(std::uint64_t bytes) noexcept;
   bool check_capacity() noexcept;
 
+  [[gnu::noinline]] bool begin_with_checks() noexcept;
+  [[gnu::noinline, gnu::cold]] bool not_submitted(int rc) noexcept;
   int submit() noexcept;
   int submit_single() noexcept;
   int submit_bytes() noexcept;
@@ -135,7 +149,10 @@ class io_core : public ready_node {
 
   void put_in_flight(channel_state& channel) noexcept;
   void complete() noexcept;
+  [[gnu::noinline]] static void complete_with_checks(spdk_bdev_io* io, bool success,
+                                                     io_core& self) noexcept;
   void complete_specially(channel_state& channel) noexcept;
+  void note_ready(channel_state& channel) noexcept;
   void become_ready(channel_state& channel) noexcept;
 
   void stop(bool timed_out) noexcept;
@@ -154,29 +171,27 @@ class io_core : public ready_node {
   void take_status(spdk_bdev_io* io) noexcept;
   error::io failure() const noexcept;
   error make_error() const noexcept;
+  [[gnu::cold]] result<void> failed_result() const noexcept;
   void abandon() noexcept;
   void wait_until_ready() noexcept;
   static void on_complete(spdk_bdev_io* io, bool success, void* self);
 
-  // For those with arguments of their own: by kind_, in the class that has them.
+  // For those with arguments of their own: by shape_.kind, in the class that has them.
   bool prepare_special() noexcept;
   int submit_special() noexcept;
 
   // The first six lie behind ready_node's last bytes, so that an operation has no gaps.
-  operation_kind kind_;
-  io_unit unit_;
-  io_form form_;
-  bool by_desc_;
+  io_shape shape_;
   fault why_ = fault::none;
   std::uint8_t stop_flags_ = 0;
-  // The channel_state, or the desc_state until it is started (by_desc_); the thread_state once
+  // The channel_state, or the desc_state until it is started (shape_.by_desc); the thread_state once
   // it is ready, since the channel may be gone before its result is taken.
   void* target_;
   union {
     void* buffer_;
     std::uint64_t device_size_;  // after a failure: bytes
   };
-  std::uint64_t offset_;  // in unit_; after a failure: bytes, as is length_
+  std::uint64_t offset_;  // in shape_.unit; after a failure: bytes, as is length_
   std::uint64_t length_;
   struct place {
     std::uint32_t device;      // its interned name

@@ -36,12 +36,13 @@ class operation_base : public Node {
 
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> waiting) noexcept {
+    // Before the branch, so that nothing else need be stored there first.
+    continue_with(resume_coroutine, waiting.address());
     if constexpr (stop_aware<Promise> && stoppable_operation<Derived>) {
-      if (waiting.promise().get_stop_token().stop_possible()) [[unlikely]] {
+      if (waiting.promise().get_stop_token().stop_possible()) {
         return begin_stoppable(waiting.promise());
       }
     }
-    continue_with(resume_coroutine, waiting.address());
     return self().begin();
   }
 

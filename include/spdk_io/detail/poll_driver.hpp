@@ -16,9 +16,6 @@ namespace spdk_io::inline SPDK_IO_ABI::detail {
 
 class thread_state;
 
-// A token that differs between OS threads.
-const void* this_os_thread() noexcept;
-
 // Used on its thread's OS thread. Attached while it lives: a thread has at most one.
 class poll_driver {
  public:

@@ -108,7 +108,10 @@ class ready_list {
 
   ready_node& pop_front() noexcept {
     ready_node& node = *head_.next;
-    erase(node);
+    head_.next = node.next;
+    node.next->prev = &head_;
+    node.next = nullptr;
+    --size_;
     return node;
   }
 
