@@ -10,6 +10,7 @@
 #include <spdk_io/io_options.hpp>
 #include <spdk_io/zcopy.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -42,6 +43,15 @@ class io_calls {
     return make(operation_kind::read, bytes, into.data(), offset, into.size());
   }
   [[nodiscard]] io_operation write(const_dma_span from, std::uint64_t offset) const noexcept {
+    return make(operation_kind::write, bytes, writable(from), offset, from.size());
+  }
+  // The same for a whole buffer: a coroutine keeps no view of it then (GCC would, in its frame).
+  template <std::same_as<dma_buffer> Buffer>
+  [[nodiscard]] io_operation read(Buffer& into, std::uint64_t offset) const noexcept {
+    return make(operation_kind::read, bytes, into.data(), offset, into.size());
+  }
+  template <std::same_as<dma_buffer> Buffer>
+  [[nodiscard]] io_operation write(const Buffer& from, std::uint64_t offset) const noexcept {
     return make(operation_kind::write, bytes, writable(from), offset, from.size());
   }
   // What was written before it completed is on stable storage when it succeeds.

@@ -24,7 +24,7 @@ class fuzzer {
   }
 
  private:
-  fuzz::environment env_{256};
+  fuzz::environment env_{512};
 };
 
 }  // namespace

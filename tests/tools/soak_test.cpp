@@ -32,9 +32,9 @@ class soak : public testing::Test {
   }
   // Long enough for the numbers to say something, and ended by operations rather than by time.
   ended run(const arguments& rest) {
-    arguments all = {"--operations", "10000", "--seconds", "100", "--size", "4M"};
+    arguments all = {"--operations", "100000", "--seconds", "100", "--size", "4M"};
     if (std::ranges::find(rest, "--trouble") == rest.end()) {
-      all.insert(all.end(), {"--trouble", "5"});
+      all.insert(all.end(), {"--trouble", "2"});
     }
     all.insert(all.end(), rest.begin(), rest.end());
     return child_process(folder_.path(), command(all)).wait();

@@ -169,7 +169,8 @@ world::extent world::any_extent(const device& d, std::uint64_t most) {
 
 void world::create(device& d) {
   if (d.there) return;
-  check(env_.run(d.create(), "a creation").has_value(), "a creation fails", d.name);
+  auto made = env_.run(d.create(), "a creation");
+  check(made.has_value(), "a creation fails", made ? d.name : made.error().message());
 }
 
 void world::open(device& d) {

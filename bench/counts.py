@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What is counted, and so repeats exactly: instructions, heap allocations, bytes."""
+
+import json
+import os
+import re
+import subprocess
+
+
+class CannotCount(Exception):
+    """callgrind is missing, or cannot run the program."""
+
+
+def _cost(program, candidate, count, depth, pool=None, environment=None):
+    command = [program, candidate, "--count", str(count), "--depth", str(depth)]
+    if pool:
+        command += ["--pool", str(pool[0]), "--cache", str(pool[1])]
+    out = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return json.loads(out.stdout.splitlines()[-1])
+
+
+def _instructions_of_run(program, candidate, count, depth, pool=None, environment=None):
+    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, candidate]
+    command += ["--count", str(count), "--depth", str(depth)]
+    if pool:
+        command += ["--pool", str(pool[0]), "--cache", str(pool[1])]
+    try:
+        out = subprocess.run(command, capture_output=True, text=True, env=environment)
+    except FileNotFoundError as e:
+        raise CannotCount("valgrind is not installed") from e
+    found = re.search(r"Collected : (\d+)", out.stderr)
+    if out.returncode != 0 or not found:
+        last = (out.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise CannotCount(f"callgrind could not run {os.path.basename(program)}: {last}")
+    return int(found.group(1))
+
+
+def instructions(program, candidate, depth, count=10_000, pool=None, environment=None):
+    """For each I/O: the difference of two runs, so that starting and ending do not count."""
+    start = 2 * depth + 2000
+    short = _instructions_of_run(program, candidate, start, depth, pool, environment)
+    long = _instructions_of_run(program, candidate, start + count, depth, pool, environment)
+    return (long - short) / count
+
+
+def allocations(program, candidate, depth, count=10_000, environment=None):
+    """For each I/O, in the same way."""
+    start = 2 * depth + 2000
+    short = _cost(program, candidate, start, depth, environment=environment)
+    long = _cost(program, candidate, start + count, depth, environment=environment)
+    return (long["allocations"] - short["allocations"]) / count
+
+
+def bytes_in_flight(program, candidate, depth, pool=None, environment=None):
+    """Heap bytes for each I/O in flight: what one more of them takes."""
+    few = _cost(program, candidate, 2 * depth, depth, pool, environment)
+    many = _cost(program, candidate, 4 * depth, 2 * depth, pool, environment)
+    return (many["bytes"] - few["bytes"]) / depth

@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Measures everything, in one run, and writes it as JSON; report.py makes the page of it."""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+
+import counts
+import small
+
+
+def say(what):
+    print(f"-- {what}", file=sys.stderr, flush=True)
+
+
+def machine():
+    model = "unknown"
+    with open("/proc/cpuinfo") as f:
+        for line in f:
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "virtual": os.path.exists("/sys/hypervisor") or "hypervisor" in open("/proc/cpuinfo").read(),
+    }
+
+
+def compiler(build):
+    with open(os.path.join(build, "CMakeCache.txt")) as f:
+        cache = dict(
+            line.strip().split("=", 1) for line in f if "=" in line and not line.startswith(("#", "/"))
+        )
+    command = cache["CMAKE_CXX_COMPILER:STRING"] if "CMAKE_CXX_COMPILER:STRING" in cache else cache.get(
+        "CMAKE_CXX_COMPILER:FILEPATH", "c++")
+    version = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    return version.stdout.splitlines()[0]
+
+
+def count_all(build, environment, depths, names):
+    """Instructions and allocations for each I/O."""
+    program = os.path.join(build, "bench", "spdk-io-cost")
+    out = {"instructions": {}, "allocations": {}}
+    for depth in depths:
+        say(f"instructions at depth {depth}")
+        try:
+            out["instructions"][str(depth)] = {
+                name: counts.instructions(program, name, depth, environment=environment)
+                for name in names
+            }
+        except counts.CannotCount as e:
+            out["instructions"] = {}
+            out["skipped"] = str(e)
+            break
+    for name in names:
+        out["allocations"][name] = counts.allocations(program, name, 32, environment=environment)
+    return out
+
+
+def growth(build, environment, most):
+    """Instructions, and heap bytes, for each I/O when more and more are in flight or waiting."""
+    program = os.path.join(build, "bench", "spdk-io-cost")
+    names = ["raw", "co_await", "co_await_token"]
+    out = []
+    depth = 32
+    while depth <= most:
+        say(f"{depth} in flight or waiting")
+        row = {"depth": depth, "instructions": {}, "bytes": {}}
+        for name in names:
+            try:
+                row["instructions"][name] = counts.instructions(
+                    program, name, depth, count=max(10_000, 2 * depth), environment=environment)
+            except counts.CannotCount as e:
+                row["skipped"] = str(e)
+                break
+            row["bytes"][name] = counts.bytes_in_flight(program, name, depth, environment=environment)
+        out.append(row)
+        depth = 1000 if depth == 32 else depth * 10
+    return out
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--build", required=True, help="the build folder, with the benchmarks")
+    options.add_argument("--clang-build", help="one with spdk-io-frame by Clang")
+    options.add_argument("--out", required=True)
+    options.add_argument("--rounds", type=int, default=11)
+    options.add_argument("--count", type=int, default=400_000)
+    options.add_argument("--most", type=int, default=1_000_000, help="in flight or waiting, at most")
+    options.add_argument("--callgrind-preload", help="a library for the programs under callgrind")
+    o = options.parse_args()
+
+    environment = dict(os.environ)
+    counting = dict(environment)
+    if o.callgrind_preload:
+        counting["LD_PRELOAD"] = o.callgrind_preload
+    bench = os.path.join(o.build, "bench", "spdk-io-bench")
+    say("overhead and messages")
+    timed = subprocess.run(
+        [bench, "--rounds", str(o.rounds), "--count", str(o.count)],
+        check=True, stdout=subprocess.PIPE, text=True)
+    results = json.loads(timed.stdout)
+    results["date"] = datetime.date.today().isoformat()
+    results["machine"] = machine()
+    results["compiler"] = compiler(o.build)
+    names = list(results["candidates"])
+    results["counts"] = count_all(o.build, counting, [1, 32, 128], names)
+    results["growth"] = growth(o.build, counting, o.most)
+    frames = {"gcc": o.build, "clang": o.clang_build}
+    results["frames"] = {
+        name: json.loads(
+            subprocess.run([os.path.join(folder, "bench", "spdk-io-frame")], check=True,
+                           stdout=subprocess.PIPE, text=True).stdout)
+        for name, folder in frames.items() if folder
+    }
+    say("compile time and size")
+    results["small"] = small.measure_small(o.build, o.rounds)
+    with open(o.out, "w") as f:
+        json.dump(results, f, indent=1)
+    say(f"written to {o.out}")
+
+
+if __name__ == "__main__":
+    main()

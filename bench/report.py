@@ -1,0 +1,315 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Makes docs/performance.md, with its plots, of what measure.py wrote; prints the same tables."""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+
+
+# --- figures -------------------------------------------------------------------------------------
+
+
+def quartiles(values):
+    if len(values) < 2:
+        return values[0], values[0]
+    q = statistics.quantiles(values, n=4, method="inclusive")
+    return q[0], q[2]
+
+
+def ratios(above, below):
+    """Of the same rounds: what the machine did meanwhile hit both."""
+    return [a / b for a, b in zip(above, below)]
+
+
+def with_spread(values, digits):
+    low, high = quartiles(values)
+    return f"{statistics.median(values):.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+# --- plots ---------------------------------------------------------------------------------------
+
+
+def plot(path, title, x_label, y_label, lines, y_from_zero=True, log_y=False):
+    """`lines`: {name: [(x, y, low, high), …]}. x is logarithmic."""
+    script = [
+        "set terminal svg size 760,420 background rgb 'white' font 'sans,12'",
+        f"set output '{path}'",
+        f"set title '{title}'",
+        f"set xlabel '{x_label}'",
+        f"set ylabel '{y_label}'",
+        "set logscale x 2" if max(p[0] for l in lines.values() for p in l) <= 4096 else "set logscale x 10",
+        "set grid",
+        "set key outside right",
+    ]
+    if log_y:
+        script.append("set logscale y 10")
+    elif y_from_zero:
+        script.append("set yrange [0:*]")
+    parts = []
+    for i, (name, points) in enumerate(lines.items()):
+        script.append(f"$d{i} << END")
+        script += [" ".join(str(v) for v in p) for p in points]
+        script.append("END")
+        # gnuplot takes _ for the beginning of an index.
+        shown = name.replace("_", " ")
+        parts.append(f"$d{i} using 1:2:3:4 with yerrorlines title '{shown}' pointtype 7 pointsize 0.4")
+    script.append("plot " + ", ".join(parts))
+    subprocess.run(["gnuplot"], input="\n".join(script), text=True, check=True)
+
+
+# --- parts of the page ---------------------------------------------------------------------------
+
+
+class Page:
+    def __init__(self, plots):
+        self.text = []
+        self.plots = plots  # folder, or None
+        self.targets = []
+
+    def add(self, *lines):
+        self.text += lines
+
+    def picture(self, name, *arguments, **options):
+        if self.plots is None:
+            return
+        plot(os.path.join(self.plots, name), *arguments, **options)
+        self.add(f"![{arguments[0]}](performance/{name})", "")
+
+    def target(self, what, target, got, met):
+        self.targets.append([what, target, got, "met" if met else "**not met**"])
+
+
+def overhead(page, r):
+    if "overhead" not in r:
+        return
+    provider = r["provider"]
+    names = list(r["candidates"])
+    page.add("### Time for each I/O on a null device", "")
+    page.add(
+        f"4 KiB reads, one core, {r['count']:,} I/O in each of {r['rounds']} rounds, the candidates by turns. "
+        "Nanoseconds: the median, and in brackets the quartiles. A ratio is one of I/O per second "
+        "against raw callbacks in the same round: more is better, 1 is no overhead.", "")
+    names = [n for n in ["raw", "co_await", "co_await_token", "start", "asio_callback", "asio_awaitable", "naive"]
+             if n in names]
+    page.add(table(["candidate", "what"], [[f"`{n}`", r["candidates"][n]] for n in names]))
+    rows = []
+    for case in r["overhead"]:
+        rows.append([case["depth"]] + [with_spread(case["ns"][n], 1) for n in names])
+    page.add(table(["depth"] + [f"`{n}`, ns" for n in names], rows))
+    rows = []
+    for case in r["overhead"]:
+        raw = case["ns"]["raw"]
+        rows.append([case["depth"]] + [with_spread(ratios(raw, case["ns"][n]), 2) for n in names[1:]])
+    page.add(table(["depth"] + [f"`{n}` ÷ raw" for n in names[1:]], rows))
+
+    def points(n):
+        out = []
+        for case in r["overhead"]:
+            low, high = quartiles(case["ns"][n])
+            out.append((case["depth"], statistics.median(case["ns"][n]), low, high))
+        return out
+
+    page.picture(f"{provider}-overhead.svg", f"Time for each I/O, null device, {provider}", "I/O in flight", "ns",
+                 {n: points(n) for n in names}, log_y=True)
+    if provider != "spdk":
+        return
+    worst = min(statistics.median(ratios(c["ns"]["raw"], c["ns"]["co_await"])) for c in r["overhead"])
+    page.target("`co_await` on the run loop ÷ raw callbacks, I/O per second, at the worst depth", "≥ 0.92",
+                f"{worst:.2f}", worst >= 0.92)
+    for name, least in [("asio_callback", 0.88), ("asio_awaitable", 0.60)]:
+        worst = min(statistics.median(ratios(c["ns"]["raw"], c["ns"][name])) for c in r["overhead"])
+        page.target(f"`{name}` ÷ raw callbacks, at the worst depth", f"≥ {least:.2f}", f"{worst:.2f}",
+                    worst >= least)
+
+
+def counted(page, r):
+    counts = r.get("counts")
+    if not counts:
+        return
+    names = [n for n in r["candidates"]]
+    names = ["raw"] + [n for n in names if n != "raw"]
+    page.add("### Instructions and heap allocations for each I/O", "")
+    if counts.get("skipped"):
+        page.add(f"Instructions: not run ({counts['skipped']}).", "")
+    if counts["instructions"]:
+        page.add("Counted by callgrind, as the difference of two run lengths; in brackets, what is added to raw "
+                 "callbacks.", "")
+        rows = []
+        for depth, each in counts["instructions"].items():
+            rows.append([depth] + [
+                f"{each[n]:.0f}" + (f" (+{each[n] - each['raw']:.0f})" if n != "raw" else "") for n in names])
+        page.add(table(["depth"] + [f"`{n}`" for n in names], rows))
+        at = counts["instructions"].get("32")
+        if at:
+            for name, most, what in [("co_await", 45, "without a token"), ("co_await_token", 75, "with a stoppable token")]:
+                added = at[name] - at["raw"]
+                page.target(f"added instructions for each I/O, depth 32, {what} ({r['provider']})", f"≤ {most}",
+                            f"{added:.0f}", added <= most)
+    page.add(table(["heap allocations"] + [f"`{n}`" for n in names],
+                   [["for each I/O"] + [f"{counts['allocations'][n]:.2f}" for n in names]]))
+    none = ["co_await", "co_await_token", "start"]
+    most = max(counts["allocations"][n] for n in none)
+    page.target(f"heap allocations for each I/O: `co_await`, `start` with state kept by the caller ({r['provider']})",
+                "0", f"{most:.2f}", most == 0)
+
+
+def growing(page, r):
+    rows = [row for row in r.get("growth", []) if row["instructions"]]
+    if not rows:
+        return
+    names = list(rows[0]["instructions"])
+    page.add("### Growth", "",
+             "Instructions for each I/O, and heap bytes for each that is in flight or waits for memory. SPDK's pool "
+             "has 65,535 bdev_ios unless told otherwise: beyond that, I/O waits.", "")
+    page.add(table(
+        ["in flight or waiting"] + [f"`{n}`, instructions" for n in names] + [f"`{n}` ÷ raw" for n in names[1:]] +
+        [f"`{n}`, bytes" for n in names],
+        [[f"{row['depth']:,}"] + [f"{row['instructions'][n]:.0f}" for n in names] +
+         [f"{row['instructions'][n] / row['instructions']['raw']:.2f}" for n in names[1:]] +
+         [f"{row['bytes'][n]:.0f}" for n in names] for row in rows]))
+    far = [row for row in rows if row["depth"] >= 1000]
+    if far:
+        worst = max(row["instructions"]["co_await"] / row["instructions"]["raw"] for row in far)
+        page.target(f"instructions for each I/O at 1,000 … {far[-1]['depth']:,} in flight or waiting ÷ raw "
+                    f"({r['provider']})", "≤ 1.15", f"{worst:.2f}", worst <= 1.15)
+
+
+def messages(page, r):
+    if "messages" not in r:
+        return
+    ns = r["messages"]["ns"]
+    page.add("### Messages between two OS threads", "",
+             "Round trips one after another, and messages one way in bursts of 256; both sides poll without a pause.", "")
+    pairs = [("round trip", "raw", "call"), ("one way", "raw_send", "send")]
+    page.add(table(["", "SPDK's own, ns", "the library's, ns", "library ÷ SPDK (time)"],
+                   [[what, with_spread(ns[raw], 0), f"`{ours}`: " + with_spread(ns[ours], 0),
+                     with_spread(ratios(ns[ours], ns[raw]), 2)] for what, raw, ours in pairs]))
+    got = statistics.median(ratios(ns["call"], ns["raw"]))
+    page.target(f"`call` round trip ÷ raw message round trip, time ({r['provider']})", "≤ 1.15", f"{got:.2f}", got <= 1.15)
+
+
+def sizes(page, r):
+    if r.get("frames"):
+        page.add("### A coroutine that waits for I/O", "",
+                 "Bytes of the frame of a `task<>` that loops over reads, with one await and with more.", "")
+        page.add(table(["compiler", "operation", "one await", "two", "three"],
+                       [[name, f["operation"], f["one"], f["two"], f["three"]] for name, f in r["frames"].items()]))
+        for name, most in [("clang", 224), ("gcc", 280)]:
+            if name in r["frames"]:
+                got = r["frames"][name]["one"]
+                page.target(f"bytes of a coroutine that waits on an I/O, one await, {name} ({r['provider']})",
+                            f"≤ {most}", got, got <= most)
+    if r.get("small"):
+        s = r["small"]
+        page.add("### A small program", "", "One read: `bench/small_cpp.cpp`, and `bench/small_c.c` on the C API.", "")
+        page.add(table(["", "compile time, s", "size, stripped, KiB"],
+                       [[name, with_spread(s["compile_seconds"][name], 2), f"{s['bytes'][name] / 1024:.0f}"]
+                        for name in s["bytes"]]))
+
+
+def files(page, r):
+    part = r.get("files")
+    if not part:
+        return
+    page.add("### Files", "", "I/O per second on the same file (thousands), and CPU time for each I/O.", "")
+    for note in part.get("skipped", []) if isinstance(part.get("skipped"), list) else [part.get("skipped")]:
+        if note:
+            page.add(f"Not run: {note}.", "")
+    rows = []
+    worst = {}
+    for case in part["cases"]:
+        names = list(case["iops"])
+        ours = case["iops"]["spdk_io"]
+        row = [f"{case['rw']}, {case['size'] // 1024} KiB, depth {case['depth']}"]
+        for n in names:
+            iops = [v / 1000 for v in case["iops"][n]]
+            row.append(f"{with_spread(iops, 1)}; {statistics.median(case['cpu_us_per_io'][n]):.1f} µs")
+            if n != "spdk_io":
+                got = statistics.median(ratios(ours, case["iops"][n]))
+                worst[n] = min(worst.get(n, got), got)
+        for n in names[1:]:
+            row.append(with_spread(ratios(ours, case["iops"][n]), 2))
+        rows.append(row)
+    names = list(part["cases"][0]["iops"])
+    page.add(table([""] + [f"`{n}`" for n in names] + [f"`spdk_io` ÷ `{n}`" for n in names[1:]], rows))
+    for name, least in [("fio", 0.95), ("liburing", 0.97)]:
+        if name in worst:
+            page.target(f"file device ÷ {name}, at the worst case ({r['provider']})", f"≥ {least}", f"{worst[name]:.2f}",
+                        worst[name] >= least)
+
+
+def tools(page, r):
+    part = r.get("bdevperf")
+    if part and part.get("cases"):
+        page.add("### SPDK's own bdevperf, null device", "",
+                 "I/O per second in millions, and ratios to bdevperf.", "")
+        rows = []
+        for case in part["cases"]:
+            each = case["iops"]
+            rows.append([case["depth"]] + [with_spread([v / 1e6 for v in each[n]], 2) for n in ("bdevperf", "raw", "co_await")] +
+                        [with_spread(ratios(each[n], each["bdevperf"]), 2) for n in ("raw", "co_await")])
+            if case["depth"] == 32:
+                raw = statistics.median(ratios(each["raw"], each["bdevperf"]))
+                ours = statistics.median(ratios(each["co_await"], each["bdevperf"]))
+                page.target("raw baseline ÷ bdevperf, depth 32 (is the baseline honest?)", "≥ 1.2", f"{raw:.2f}", raw >= 1.2)
+                page.target("`co_await` ÷ bdevperf, depth 32", "≥ 1.15", f"{ours:.2f}", ours >= 1.15)
+        page.add(table(["depth", "bdevperf", "`raw`", "`co_await`", "`raw` ÷ bdevperf", "`co_await` ÷ bdevperf"], rows))
+    part = r.get("nvme_tcp")
+    if part and part.get("cases"):
+        page.add("### NVMe/TCP over loopback", "", "Thousands of I/O per second.", "")
+        rows = []
+        for case in part["cases"]:
+            names = list(case["iops"])
+            rows.append([case["depth"]] + [with_spread([v / 1000 for v in case["iops"][n]], 1) for n in names] +
+                        [with_spread(ratios(case["iops"]["spdk_io"], case["iops"][n]), 2) for n in names if n != "spdk_io"])
+        names = list(part["cases"][0]["iops"])
+        page.add(table(["depth"] + [f"`{n}`" for n in names] + [f"`spdk_io` ÷ `{n}`" for n in names if n != "spdk_io"], rows))
+
+
+def section(page, r):
+    m = r["machine"]
+    page.add(f"## On {r['provider_version']}", "")
+    page.add(f"Measured on {r['date']}: {m['cpu']}, {m['cores']} cores{', a virtual machine' if m['virtual'] else ''}, "
+             f"Linux {m['kernel']}; {r['compiler']}, release build.", "")
+    if r["provider"] != "spdk":
+        page.add("lite's null device is not SPDK's: what is added to it counts here, not the ratios.", "")
+    for part in (overhead, counted, growing, messages, sizes, files, tools):
+        part(page, r)
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("results", nargs="+", help="JSON of measure.py")
+    options.add_argument("--page", help="write it there, and the plots into the folder performance beside it")
+    o = options.parse_args()
+    plots = None
+    if o.page:
+        plots = os.path.join(os.path.dirname(os.path.abspath(o.page)), "performance")
+        os.makedirs(plots, exist_ok=True)
+    page = Page(plots)
+    for path in o.results:
+        with open(path) as f:
+            section(page, json.load(f))
+    head = ["# Performance", "",
+            "Made by `scripts/bench`, which measures everything in one run: no figure here was typed. "
+            "[bench/](../bench) has the programs, [performance/](performance) the raw figures of each round.", "",
+            "## Targets", "", table(["what", "target", "measured", ""], page.targets)]
+    text = "\n".join(head + page.text).rstrip("\n") + "\n"
+    if o.page:
+        with open(o.page, "w") as f:
+            f.write(text)
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()
