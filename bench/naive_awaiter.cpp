@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// For comparison, what most wrap callbacks with at first: each await allocates a completion, and the
-// callback resumes the coroutine from inside SPDK. Nothing is safe about it: not destruction, not
-// cancellation, not a failed submission.
+// For comparison, what most wrap callbacks with at first: each await allocates a completion, and
+// the callback resumes the coroutine from inside SPDK. Nothing is safe about it: not destruction,
+// not cancellation, not a failed submission.
 #include "io_candidates.hpp"
 
 #include <spdk/bdev.h>

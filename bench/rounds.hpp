@@ -25,7 +25,8 @@ inline std::vector<std::vector<double>> by_turns(const std::vector<candidate>& c
       const std::size_t which = (i + round) % candidates.size();
       const auto start = std::chrono::steady_clock::now();
       candidates[which].run();
-      const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
+      const std::chrono::duration<double, std::nano> took =
+          std::chrono::steady_clock::now() - start;
       if (round >= warm_ups) times[which].push_back(took.count());
     }
   }

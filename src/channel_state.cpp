@@ -99,7 +99,7 @@ result<channel_state*> desc_state::channel() {
     return refuse(std::errc::no_such_device, fault::device_removed);
   }
   spdk_io_channel* made = spdk_bdev_get_io_channel(native);
-  if (!made) return refuse(std::errc::not_enough_memory, fault::none);
+  if (!made) return refuse(std::errc::not_enough_memory, fault::channel_refused);
   auto* channel = new channel_state(*here, *this, made);
   here->channels.emplace(this, channel);
   channels_.push_back(channel);

@@ -29,7 +29,7 @@ result<device_use> device_use::of(const bdev_desc& desc, operation_kind what) {
                : refuse(std::errc::operation_canceled, fault::thread_exiting);
   }
   spdk_io_channel* own = spdk_bdev_get_io_channel(state->native);
-  if (!own) return refuse(std::errc::not_enough_memory, fault::none);
+  if (!own) return refuse(std::errc::not_enough_memory, fault::channel_refused);
   return device_use(state->bdev, own, state->name, what);
 }
 
@@ -52,7 +52,7 @@ result<device_use> device_use::of(const io_channel& channel, operation_kind what
                : refuse(std::errc::operation_not_permitted, fault::wrong_thread);
   }
   spdk_io_channel* own = spdk_bdev_get_io_channel(state->native_desc);
-  if (!own) return refuse(std::errc::not_enough_memory, fault::none);
+  if (!own) return refuse(std::errc::not_enough_memory, fault::channel_refused);
   return device_use(state->bdev, own, state->name, what);
 }
 

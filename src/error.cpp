@@ -301,6 +301,12 @@ std::string error::reason() const {
     case fault::bad_vector:
       return out + "the vector of buffers is empty, too long, or contains an empty buffer";
     case fault::no_channel: return out + "the handle is empty (moved from, or never opened)";
+    case fault::channel_refused:
+      return out +
+             "SPDK could make no channel for this thread; it takes the thread's cache from the "
+             "pool "
+             "of bdev_ios at once, which others have emptied (raise bdev_io_pool_size, or open the "
+             "channel earlier)";
     case fault::wrong_thread:
       return out +
              "the channel belongs to another thread (take one with bdev_desc::channel() on "

@@ -43,8 +43,8 @@ int io_core::submit() noexcept {
   return submit_special();
 }
 
-// The short way, for nearly all: a read or write of bytes in one buffer, with no other reason to look
-// twice.
+// The short way, for nearly all: a read or write of bytes in one buffer, with no other reason to
+// look twice.
 bool io_core::begin() noexcept {
   constexpr io_shape plain_read{operation_kind::read, io_unit::bytes, io_form::single, false};
   constexpr io_shape plain_write{operation_kind::write, io_unit::bytes, io_form::single, false};
@@ -436,7 +436,8 @@ fault io_core::explain_invalid(std::uint64_t device_blocks) const noexcept {
   const std::uint64_t first = bytes ? offset_ / block : offset_;
   const std::uint64_t count = bytes ? length_ / block : length_;
   if (first > device_blocks || count > device_blocks - first) return fault::past_end;
-  if (shape_.kind == operation_kind::compare_and_write && count > spdk_bdev_get_acwu(channel().bdev)) {
+  if (shape_.kind == operation_kind::compare_and_write &&
+      count > spdk_bdev_get_acwu(channel().bdev)) {
     return fault::beyond_atomic_unit;
   }
   return fault::none;

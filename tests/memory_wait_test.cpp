@@ -324,6 +324,39 @@ TEST(memory_wait_two_threads, share_a_tiny_pool_to_the_end) {
   EXPECT_GT(second.statistics().memory_waits, 0u);
 }
 
+// A channel is no operation, and does not wait.
+TEST(memory_wait_two_threads, a_channel_that_finds_no_memory_says_so) {
+  auto second = must(sio::thread::create("second"));
+  must(init_with_pool(3, 1));
+  auto disk = open_null("n0");
+  auto buffer = must(dma_buffer::zeroed(512));
+  std::vector<int> done;
+  std::vector<std::unique_ptr<noting_operation>> all;
+  for (int i = 0; i < 3; ++i) {
+    all.push_back(note(disk.read(buffer, 0), done, i));
+    all.back()->start();
+  }
+  std::optional<sio::result<void>> got;
+  auto read_there = [&] {
+    got.reset();
+    must(second.ref().send([&] {
+      all.push_back(
+          std::make_unique<noting_operation>(disk.read(buffer, 0), [&](auto r) { got = r; }));
+      all.back()->start();
+    }));
+    while (!got) second.poll();
+  };
+  read_there();
+  EXPECT_TRUE(message_of(*got).starts_with(
+      "read of 512 bytes at 0 from n0: SPDK could make no channel for this thread; "))
+      << message_of(*got);
+  EXPECT_EQ(got->error(), std::errc::not_enough_memory);
+  EXPECT_EQ(got->error().why(), sio::fault::channel_refused);
+  while (done.size() < 3) main_thread().poll();
+  read_there();
+  EXPECT_TRUE(*got) << message_of(*got);
+}
+
 // The counterpart of all these: where there is enough, nobody waits.
 TEST(memory_wait_default, nobody_waits) {
   auto disk = open_null("n0");

@@ -18,6 +18,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <deque>
 #include <limits>
@@ -98,8 +99,12 @@ std::string memory_text(const memory_history& memory) {
   return out;
 }
 
+// A shorter run still warms up.
+constexpr std::chrono::seconds long_enough(20);
+
 bool memory_grew(const soak_options& o, const soak_job& job) {
-  return job.memory().complete() && job.memory().growth() > static_cast<std::int64_t>(o.max_growth);
+  return job.elapsed() >= long_enough && job.memory().complete() &&
+         job.memory().growth() > static_cast<std::int64_t>(o.max_growth);
 }
 
 std::string report(const soak_options& o, const soak_job& job) {

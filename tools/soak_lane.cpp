@@ -292,6 +292,8 @@ bool soak_lane::has_a_cause(way how, const sio::error& e) const noexcept {
   if (e == std::errc::operation_canceled) {
     return troubled || how == way::stopped || how == way::stopped_elsewhere;
   }
+  // A thread that has no channel left makes one anew, which takes its cache from the pool.
+  if (e.why() == sio::fault::channel_refused) return troubled && options_.pool > 0;
   // Errors of an error device, and of one whose base is going.
   return troubled && (e == std::errc::no_such_device || e == std::errc::io_error);
 }

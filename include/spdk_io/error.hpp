@@ -89,11 +89,12 @@ enum class fault : std::uint8_t {
   source_misaligned,  // of a copy
   lengths_differ,     // of the buffers to compare with and to write
   beyond_atomic_unit,
-  no_metadata,     // the device has none, or none apart from its blocks
-  short_metadata,  // the buffer is smaller than the blocks' metadata
-  stopped,         // by request: before it was started, or while it waited for memory
-  timed_out,       // its time was up, and it ended early for that
-  zcopy_ended,     // committed, released, moved from, or its thread has ended
+  no_metadata,      // the device has none, or none apart from its blocks
+  short_metadata,   // the buffer is smaller than the blocks' metadata
+  stopped,          // by request: before it was started, or while it waited for memory
+  timed_out,        // its time was up, and it ended early for that
+  zcopy_ended,      // committed, released, moved from, or its thread has ended
+  channel_refused,  // SPDK could make none for this thread
 };
 
 // The completion status of an NVMe command: status code type and status code. Devices that are

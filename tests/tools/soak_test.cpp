@@ -32,10 +32,12 @@ class soak : public testing::Test {
   }
   // Long enough for the numbers to say something, and ended by operations rather than by time.
   ended run(const arguments& rest) {
-    arguments all = {"--operations", "100000", "--seconds", "100", "--size", "4M"};
-    if (std::ranges::find(rest, "--trouble") == rest.end()) {
-      all.insert(all.end(), {"--trouble", "2"});
-    }
+    arguments all = {"--seconds", "100", "--size", "4M"};
+    const auto unless_given = [&](const char* option, const char* value) {
+      if (std::ranges::find(rest, option) == rest.end()) all.insert(all.end(), {option, value});
+    };
+    unless_given("--operations", "10000");
+    unless_given("--trouble", "5");
     all.insert(all.end(), rest.begin(), rest.end());
     return child_process(folder_.path(), command(all)).wait();
   }
@@ -43,7 +45,7 @@ class soak : public testing::Test {
 };
 
 TEST_F(soak, ends_operations_in_every_way_and_reads_all_back) {
-  const ended end = run({"--seed", "0x2a"});
+  const ended end = run({"--seed", "0x2a", "--operations", "100000", "--trouble", "2"});
   EXPECT_EQ(end.status, 0) << end.out << end.err;
   EXPECT_THAT(end.err, IsEmpty());
   EXPECT_THAT(end.out, HasSubstr("malloc+error, uring+delay, malloc+error+delay, uring\n"));

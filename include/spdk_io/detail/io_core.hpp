@@ -184,8 +184,8 @@ class io_core : public ready_node {
   io_shape shape_;
   fault why_ = fault::none;
   std::uint8_t stop_flags_ = 0;
-  // The channel_state, or the desc_state until it is started (shape_.by_desc); the thread_state once
-  // it is ready, since the channel may be gone before its result is taken.
+  // The channel_state, or the desc_state until it is started (shape_.by_desc); the thread_state
+  // once it is ready, since the channel may be gone before its result is taken.
   void* target_;
   union {
     void* buffer_;
