@@ -9,13 +9,13 @@
 #include <stdio.h>
 
 struct program {
-  struct spdk_bdev_desc *desc;
-  struct spdk_io_channel *channel;
-  void *buffer;
+  struct spdk_bdev_desc* desc;
+  struct spdk_io_channel* channel;
+  void* buffer;
   int rc;
 };
 
-static void stop(struct program *p, int rc) {
+static void stop(struct program* p, int rc) {
   if (p->channel) spdk_put_io_channel(p->channel);
   if (p->desc) spdk_bdev_close(p->desc);
   spdk_dma_free(p->buffer);
@@ -23,20 +23,20 @@ static void stop(struct program *p, int rc) {
   spdk_app_stop(rc);
 }
 
-static void on_event(enum spdk_bdev_event_type type, struct spdk_bdev *bdev, void *context) {
+static void on_event(enum spdk_bdev_event_type type, struct spdk_bdev* bdev, void* context) {
   (void)type;
   (void)bdev;
   (void)context;
 }
 
-static void on_read(struct spdk_bdev_io *io, bool success, void *argument) {
+static void on_read(struct spdk_bdev_io* io, bool success, void* argument) {
   spdk_bdev_free_io(io);
   if (!success) fprintf(stderr, "the read failed\n");
   stop(argument, success ? 0 : 1);
 }
 
-static void start(void *argument) {
-  struct program *p = argument;
+static void start(void* argument) {
+  struct program* p = argument;
   int rc = spdk_bdev_open_ext("null", false, on_event, NULL, &p->desc);
   if (rc != 0) {
     fprintf(stderr, "open: %s\n", spdk_strerror(-rc));
@@ -71,7 +71,7 @@ int main(void) {
   opts.no_huge = true;
   opts.no_pci = true;
   opts.mem_size = 512;
-  opts.json_data = (void *)json;
+  opts.json_data = (void*)json;
   opts.json_data_size = sizeof(json) - 1;
   rc = spdk_app_start(&opts, start, &p);
   spdk_app_fini();

@@ -81,7 +81,8 @@ bool extended_io_core::prepare_metadata() noexcept {
   if (optional && !options_.metadata.data()) return true;
   const spdk_bdev* bdev = channel().bdev;
   if (!spdk_bdev_is_md_separate(bdev)) return refuse_invalid(fault::no_metadata);
-  const std::uint64_t count = shape_.unit == io_unit::blocks ? length_ : length_ / channel().block_size;
+  const std::uint64_t count =
+      shape_.unit == io_unit::blocks ? length_ : length_ / channel().block_size;
   if (!options_.metadata.data() || count > options_.metadata.size() / spdk_bdev_get_md_size(bdev)) {
     return refuse_invalid(fault::short_metadata);
   }
@@ -128,7 +129,7 @@ int extended_io_core::submit_with_metadata(std::uint64_t first, std::uint64_t co
   channel_state& ch = channel();
   auto* submit = shape_.kind == operation_kind::read    ? spdk_bdev_readv_blocks_with_md
                  : shape_.kind == operation_kind::write ? spdk_bdev_writev_blocks_with_md
-                                                  : spdk_bdev_comparev_blocks_with_md;
+                                                        : spdk_bdev_comparev_blocks_with_md;
   return submit(ch.native_desc, ch.native, buffers_.data(), static_cast<int>(buffers_.count),
                 options_.metadata.data(), first, count, on_complete, static_cast<io_core*>(this));
 }
@@ -136,8 +137,8 @@ int extended_io_core::submit_with_metadata(std::uint64_t first, std::uint64_t co
 int extended_io_core::submit_with_options(std::uint64_t first, std::uint64_t count) noexcept {
   channel_state& ch = channel();
   auto options = to_native(options_);
-  auto* submit =
-      shape_.kind == operation_kind::read ? spdk_bdev_readv_blocks_ext : spdk_bdev_writev_blocks_ext;
+  auto* submit = shape_.kind == operation_kind::read ? spdk_bdev_readv_blocks_ext
+                                                     : spdk_bdev_writev_blocks_ext;
   return submit(ch.native_desc, ch.native, buffers_.data(), static_cast<int>(buffers_.count), first,
                 count, on_complete, static_cast<io_core*>(this), &options);
 }

@@ -45,8 +45,8 @@ void io_core::leave_memory_wait(int code) noexcept {
 // whole would never complete.
 bool io_core::may_abort() const noexcept {
   const channel_state& ch = channel();
-  if (!ch.can_abort || shape_.kind == operation_kind::reset || shape_.kind == operation_kind::zcopy_commit ||
-      shape_.kind == operation_kind::zcopy_release) {
+  if (!ch.can_abort || shape_.kind == operation_kind::reset ||
+      shape_.kind == operation_kind::zcopy_commit || shape_.kind == operation_kind::zcopy_release) {
     return false;
   }
   const std::uint64_t boundary = spdk_bdev_get_optimal_io_boundary(ch.bdev);  // blocks

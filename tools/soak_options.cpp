@@ -85,7 +85,7 @@ CLI::App* add_soak(CLI::App& app, soak_options& o) {
           "more (default: 8M)")
       ->type_name("SIZE");
   soak->add_flag("--hugepages", o.hugepages, "Take memory from hugepages");
-  soak->add_flag("--corrupt", o.corrupt, "For testing: change a byte of what one read brings");
+  soak->add_flag("--corrupt", o.corrupt, "For testing: change a byte of what some reads bring");
   return soak;
 }
 

@@ -80,10 +80,10 @@ TEST_F(soak, is_quiet_without_trouble) {
 }
 
 TEST_F(soak, finds_a_byte_that_was_changed) {
-  const ended end = run({"--corrupt", "--devices", "1"});
+  const ended end = run({"--corrupt", "--devices", "1", "--trouble", "0"});
   EXPECT_EQ(end.status, 1) << end.out << end.err;
   EXPECT_THAT(end.out, ContainsRegex("\n  EE_soak0: block [0-9]+ holds .*; it may hold "));
-  EXPECT_THAT(end.out, ContainsRegex("\nsoaked [0-9]+ operations, 1 error\n$"));
+  EXPECT_THAT(end.out, ContainsRegex("\nsoaked [0-9]+ operations, [1-9][0-9]* errors?\n$"));
 }
 
 TEST_F(soak, tells_how_far_it_is) {
