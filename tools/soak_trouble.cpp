@@ -32,11 +32,10 @@ sio::task<outcome<void>> soak_trouble::run() {
   if (auto opened = co_await open(); !opened) co_return failed(opened.error().message());
   if (options_.corrupt && stack_.shape().errors) {
     auto damaged = co_await sio::inject_error(
-        stack_.error_layer(),
-        {.on = sio::inject_on::read,
-         .how = sio::inject_how::corrupt_data,
-         .count = 16,  // some of them may be cancelled, or destroyed
-         .corrupt_offset = 100});
+        stack_.error_layer(), {.on = sio::inject_on::read,
+                               .how = sio::inject_how::corrupt_data,
+                               .count = 16,  // some of them may be cancelled, or destroyed
+                               .corrupt_offset = 100});
     if (!damaged) co_return failed(damaged.error().message());
   }
   const std::chrono::duration<double, std::milli> mean(options_.trouble);
