@@ -47,8 +47,8 @@ template <class Start>
 void run_on_asio(io_world& world, io_run run, Start start) {
   asio::io_context context(1);
   asio_state state{.world = world, .load = {world, run.count}};
-  auto polling = must(
-      sio::poller_task(world.thread(), sio::adapters::asio::executor(context), sio::idle::spin{}));
+  auto polling = must(sio::poller_task(world.thread(), sio::adapters::asio::executor(context),
+                                       sio::idle::spin{}, patient));
   for (std::uint32_t i = 0; i < run.depth; ++i) {
     ++state.running;
     start(context, state);

@@ -2,6 +2,9 @@
 // The library as it is meant to be used: one coroutine for each I/O in flight.
 #include "io_candidates.hpp"
 
+#include <cstdint>
+#include <utility>
+
 namespace bench {
 namespace {
 
@@ -13,31 +16,28 @@ sio::task<> reads(io_world& world, io_load& load) {
   }
 }
 
-// A scope gives what it runs a stop token of its own.
-sio::task<sio::result<void>> without_token(io_world& world, io_load& load, std::uint32_t depth) {
+template <class Prepare>
+void run_coroutines(io_world& world, io_run run, Prepare prepare) {
+  io_load load(world, run.count);
+  sio::run_loop loop;
+  auto polling =
+      must(sio::poller_task(world.thread(), loop.get_executor(), sio::idle::spin{}, patient));
   sio::task_scope scope;
-  for (std::uint32_t i = 0; i < depth; ++i) scope.spawn(sio::unstoppable(reads(world, load)));
-  co_return co_await scope.join();
-}
-
-sio::task<sio::result<void>> with_token(io_world& world, io_load& load, std::uint32_t depth) {
-  sio::task_scope scope;
-  for (std::uint32_t i = 0; i < depth; ++i) scope.spawn(reads(world, load));
-  co_return co_await scope.join();
+  for (std::uint32_t i = 0; i < run.depth; ++i) scope.spawn(prepare(reads(world, load)));
+  while (scope.running() > 0) loop.run_one();
+  polling.stop();
+  load.check();
 }
 
 }  // namespace
 
 void co_await_io(io_world& world, io_run run) {
-  io_load load(world, run.count);
-  must(sio::run_until(world.thread(), without_token(world, load, run.depth), sio::idle::spin{}));
-  load.check();
+  run_coroutines(world, run, [](sio::task<> each) { return sio::unstoppable(std::move(each)); });
 }
 
+// A scope gives what it runs a stop token of its own.
 void co_await_stoppable(io_world& world, io_run run) {
-  io_load load(world, run.count);
-  must(sio::run_until(world.thread(), with_token(world, load, run.depth), sio::idle::spin{}));
-  load.check();
+  run_coroutines(world, run, [](sio::task<> each) { return each; });
 }
 
 }  // namespace bench

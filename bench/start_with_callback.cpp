@@ -49,7 +49,8 @@ void start_with_callback(io_world& world, io_run run) {
   callback_state state{.world = world, .load = {world, run.count}};
   std::deque<callback_io> ios;
   sio::run_loop loop;
-  auto polling = must(sio::poller_task(world.thread(), loop.get_executor(), sio::idle::spin{}));
+  auto polling =
+      must(sio::poller_task(world.thread(), loop.get_executor(), sio::idle::spin{}, patient));
   for (std::uint32_t i = 0; i < run.depth; ++i) {
     ++state.running;
     ios.emplace_back(state).next();
