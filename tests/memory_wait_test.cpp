@@ -266,27 +266,46 @@ TEST(memory_wait_two_threads, one_with_nothing_in_flight_makes_progress) {
 
 // The same moment, closer: a continuation that runs ahead of the retry finds the memory free and
 // a waiter in the line. Only the line decides.
-TEST(memory_wait_two_threads, a_newcomer_that_finds_memory_queues_behind_the_waiters) {
-  auto second = must(sio::thread::create("second"));
-  must(init_with_pool(1, 0));
-  auto disk = open_null("n0");
+template <class Handle>
+void a_newcomer_queues_behind_the_waiters(sio::thread& second, const Handle& mine,
+                                          const Handle& theirs) {
   auto buffer = must(dma_buffer::zeroed(512));
   std::vector<int> here, there;
-  auto first = note(disk.read(buffer, 0), here, 0);
+  auto first = note(mine.read(buffer, 0), here, 0);
   first->start();
   std::unique_ptr<noting_operation> waiter, newcomer;
   must(second.ref().send([&] {
-    waiter = note(disk.read(buffer, 0), there, 1);
+    waiter = note(theirs.read(buffer, 0), there, 1);
     waiter->start();
     // Still in this turn of the second thread: the first completes and frees its bdev_io.
     EXPECT_EQ(second.statistics().memory_waits, 1u);
     while (here.empty()) main_thread().poll();
-    newcomer = note(disk.read(buffer, 0), there, 2);
+    newcomer = note(theirs.read(buffer, 0), there, 2);
     newcomer->start();
     EXPECT_EQ(second.statistics().memory_waits, 2u);
   }));
   while (there.size() < 2) second.poll();
   EXPECT_EQ(there, (std::vector<int>{1, 2}));
+}
+
+TEST(memory_wait_two_threads, a_newcomer_that_finds_memory_queues_behind_the_waiters) {
+  auto second = must(sio::thread::create("second"));
+  must(init_with_pool(1, 0));
+  auto disk = open_null("n0");
+  a_newcomer_queues_behind_the_waiters(second, disk, disk);
+}
+
+// A channel that is at hand, and a plain read: the short way.
+TEST(memory_wait_two_threads, a_newcomer_on_a_channel_queues_behind_the_waiters) {
+  auto second = must(sio::thread::create("second"));
+  must(init_with_pool(1, 0));
+  auto disk = open_null("n0");
+  std::optional<sio::io_channel> theirs;
+  must(second.ref().send([&] { theirs = must(disk.channel()); }));
+  while (!theirs) second.poll();
+  a_newcomer_queues_behind_the_waiters(second, must(disk.channel()), *theirs);
+  must(second.ref().send([&] { theirs.reset(); }));
+  while (theirs) second.poll();
 }
 
 // Both at once, each starting its next operation as the last one ends.

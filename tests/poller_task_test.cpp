@@ -310,6 +310,8 @@ TEST_F(poller_task, an_idle_poller_lets_it_sleep_and_a_busy_one_does_not) {
 }
 
 TEST_F(poller_task, what_is_done_on_its_own_os_thread_wakes_it) {
+  auto disk = open_null("n0");
+  auto buffer = must(sio::dma_buffer::zeroed(512));
   auto polling = must(sio::poller_task(thread, manual_loop::with_timer(loop), sleepy));
   auto expect_awake = [&](const char* after) {
     EXPECT_GT(loop.posted(), 0u) << after;
@@ -335,6 +337,13 @@ TEST_F(poller_task, what_is_done_on_its_own_os_thread_wakes_it) {
   settle(loop);
   p.resume();
   expect_awake("a resumed poller");
+  started reads(disk.read(buffer, 0));
+  expect_awake("a read");
+  EXPECT_TRUE(reads.done());
+  auto channel = must(disk.channel());
+  started again(channel.read(buffer, 0));
+  expect_awake("a read that takes the short way");
+  EXPECT_TRUE(again.done());
 }
 
 TEST_F(poller_task, a_message_from_another_os_thread_wakes_it) {

@@ -129,6 +129,8 @@ TEST_F(timeouts, of_a_descriptor) {
   // Again, after a rest: the ticks go on when there is I/O.
   poll_times(1000);
   expect_timed_out(run(limited.read(buffer, 0)));
+  auto channel = must(limited.channel());
+  expect_timed_out(run(channel.read(buffer, 0)));
 }
 
 // Whether at SPDK or waiting for memory, which never comes: all end with the same error.
