@@ -24,6 +24,7 @@ struct options {
   std::vector<std::uint32_t> depths{1, 8, 32, 128, 1024};
   std::size_t rounds = 11;
   std::uint64_t count = 400'000;
+  bdev_io_pool pool;
 };
 
 // One comparison: nanoseconds for each operation, by candidate and round.
@@ -58,11 +59,12 @@ json messages(io_world& world, const options& o) {
 }
 
 int run(const options& o, bool with_overhead, bool with_messages) {
-  io_world world;
+  io_world world(o.pool);
   json out{{"provider", sio::provider_name()},
            {"provider_version", sio::provider_version()},
            {"rounds", o.rounds},
-           {"count", o.count}};
+           {"count", o.count},
+           {"cache", o.pool.cache}};
   json names = json::object();
   for (const io_candidate& each : io_candidates()) names[std::string(each.name)] = each.what;
   out["candidates"] = std::move(names);
@@ -86,6 +88,8 @@ int main(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   cli.add_option("--count", o.count, "I/Os in each round of each candidate")
       ->check(CLI::PositiveNumber);
+  cli.add_option("--pool", o.pool.size, "bdev_ios in SPDK's pool (0: its default)");
+  cli.add_option("--cache", o.pool.cache, "of these, in each thread's cache");
   CLI11_PARSE(cli, argc, argv);
   try {
     return bench::run(o, part != "messages", part != "overhead");

@@ -59,6 +59,12 @@ def count_all(build, environment, depths, names):
             out["instructions"] = {}
             out["skipped"] = str(e)
             break
+    if out["instructions"]:
+        say("where they go")
+        out["profile"] = {
+            name: counts.profile(program, name, 32, environment=environment)
+            for name in ("raw", "co_await", "co_await_token")
+        }
     for name in names:
         out["allocations"][name] = counts.allocations(program, name, 32, environment=environment)
     return out
@@ -107,6 +113,11 @@ def main():
         [bench, "--rounds", str(o.rounds), "--count", str(o.count)],
         check=True, stdout=subprocess.PIPE, text=True)
     results = json.loads(timed.stdout)
+    say("many in flight, with a large cache of bdev_ios")
+    timed = subprocess.run(
+        [bench, "--rounds", str(o.rounds), "--count", str(o.count), "--part", "overhead", "--depth", "1024",
+         "--pool", "65535", "--cache", "4096"], check=True, stdout=subprocess.PIPE, text=True)
+    results["overhead_large_cache"] = json.loads(timed.stdout)
     results["date"] = datetime.date.today().isoformat()
     results["machine"] = machine()
     results["compiler"] = compiler(o.build)

@@ -119,6 +119,16 @@ def overhead(page, r):
             out.append((case["depth"], statistics.median(case["ns"][n]), low, high))
         return out
 
+    if r.get("overhead_large_cache"):
+        case = r["overhead_large_cache"]["overhead"][0]
+        page.add(f"The same at depth {case['depth']}, where each thread keeps more bdev_ios at hand than are in flight "
+                 f"(`bdev_io_cache_size` {r['overhead_large_cache']['cache']}; SPDK's default is 256). Raw callbacks submit "
+                 "the next I/O from within the last one's completion and so take the bdev_io that has just come back; "
+                 "coroutines go on after the poll, when all have come back, and what the cache cannot hold goes to the "
+                 "common pool and has to be fetched from there.", "")
+        page.add(table(["depth"] + [f"`{n}`, ns" for n in names] + [f"`{n}` ÷ raw" for n in names[1:]],
+                       [[case["depth"]] + [with_spread(case["ns"][n], 1) for n in names] +
+                        [with_spread(ratios(case["ns"]["raw"], case["ns"][n]), 2) for n in names[1:]]]))
     page.picture(f"{provider}-overhead.svg", f"Time for each I/O, null device, {provider}", "I/O in flight", "ns",
                  {n: points(n) for n in names}, log_y=True)
     if provider != "spdk":
@@ -161,6 +171,47 @@ def counted(page, r):
     most = max(counts["allocations"][n] for n in none)
     page.target(f"heap allocations for each I/O: `co_await`, `start` with state kept by the caller ({r['provider']})",
                 "0", f"{most:.2f}", most == 0)
+
+
+def short_name(name):
+    """Of a function: without namespaces and arguments."""
+    depth = 0
+    kept = ""
+    for c in name:
+        depth += c in "(<"
+        if depth == 0:
+            kept += c
+        depth -= c in ")>"
+    kept = kept.replace("(anonymous namespace)", "").strip()
+    words = [w for w in kept.split("::") if w and not w.startswith("_ZN")]
+    return "::".join(words[-2:]) if words else name
+
+
+def profiled(page, r):
+    profile = r.get("counts", {}).get("profile")
+    if not profile:
+        return
+    page.add("Where they go, at depth 32: the benchmark's own code, the library's, and the provider's (the C library "
+             "included), for each I/O.", "")
+    groups = {}
+    ours = {}
+    for candidate, each in profile.items():
+        sums = {"the benchmark": 0.0, "the library": 0.0, "the provider": 0.0}
+        for name, value in each.items():
+            # A coroutine of the benchmark has the operation's making and its result inlined.
+            group = ("the benchmark" if "bench::" in name else "the library" if "spdk_io::" in name else "the provider")
+            sums[group] += value
+            if group != "the provider":
+                ours.setdefault(short_name(name), {}).setdefault(candidate, 0.0)
+                ours[short_name(name)][candidate] += value
+        groups[candidate] = sums
+    names = list(profile)
+    page.add(table([""] + [f"`{n}`" for n in names],
+                   [[g] + [f"{groups[n][g]:.0f}" for n in names] for g in ("the benchmark", "the library", "the provider")]))
+    rows = sorted(ours.items(), key=lambda item: -max(item[1].values()))
+    page.add(table(["function"] + [f"`{n}`" for n in names],
+                   [[f"`{function}`"] + [f"{each.get(n, 0):.0f}" for n in names]
+                    for function, each in rows if max(each.values()) >= 2]))
 
 
 def growing(page, r):
@@ -283,7 +334,7 @@ def section(page, r):
              f"Linux {m['kernel']}; {r['compiler']}, release build.", "")
     if r["provider"] != "spdk":
         page.add("lite's null device is not SPDK's: what is added to it counts here, not the ratios.", "")
-    for part in (overhead, counted, growing, messages, sizes, files, tools):
+    for part in (overhead, counted, profiled, growing, messages, sizes, files, tools):
         part(page, r)
 
 

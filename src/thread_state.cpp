@@ -119,7 +119,7 @@ std::size_t thread_state::poll(std::uint32_t max_messages) {
   }
   turn now(*this);
   acting_for me(*this);
-  std::size_t done = poll_without_user_code(max_messages);
+  std::size_t done = poll_native(max_messages);
   if (!ready.empty()) {
     idle_runs = 0;
     done += run_ready(max_messages == 0 ? ready.size() : max_messages);
@@ -151,6 +151,11 @@ std::size_t thread_state::run_ready(std::size_t limit) {
 
 std::size_t thread_state::poll_without_user_code(std::uint32_t max_messages) {
   acting_for me(*this);
+  return poll_native(max_messages);
+}
+
+// While this OS thread acts for it.
+inline std::size_t thread_state::poll_native(std::uint32_t max_messages) {
   in_spdk_ = true;
   int rc = spdk_thread_poll(native, max_messages, 0);
   in_spdk_ = false;
@@ -160,7 +165,7 @@ std::size_t thread_state::poll_without_user_code(std::uint32_t max_messages) {
   return done + after_native_poll();
 }
 
-std::size_t thread_state::after_native_poll() {
+inline std::size_t thread_state::after_native_poll() {
   if (!messages.empty() || !returns.empty()) deliver_messages();
   if (!timers.empty()) expire_timers();
   waiting.poll();

@@ -162,6 +162,7 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   void give_back() noexcept;
   void exit_native() noexcept;
   class turn;
+  std::size_t poll_native(std::uint32_t max_messages);
   std::size_t after_native_poll();
 
   unsigned turns_ = 0;                  // nesting of poll()

@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Counts what limits.json has a limit for, and says where one is passed. No times: they differ."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+
+import counts
+
+
+def measured(build, limit):
+    cost = os.path.join(build, "bench", "spdk-io-cost")
+    if limit["what"] == "instructions":
+        each = counts.instructions(cost, limit["candidate"], limit["depth"])
+        return each - counts.instructions(cost, "raw", limit["depth"])
+    if limit["what"] == "allocations":
+        return counts.allocations(cost, limit["candidate"], limit["depth"])
+    if limit["what"] == "frame":
+        out = subprocess.run([os.path.join(build, "bench", "spdk-io-frame")], check=True,
+                             stdout=subprocess.PIPE, text=True)
+        return json.loads(out.stdout)[limit["awaits"]]
+    raise ValueError(f"limits.json: there is no {limit['what']!r}")
+
+
+def name_of(limit):
+    if limit["what"] == "frame":
+        return f"bytes of {'an operation' if limit['awaits'] == 'operation' else 'a frame with one await'}"
+    added = "instructions added to raw callbacks" if limit["what"] == "instructions" else "heap allocations"
+    return f"{added}, {limit['candidate']}, depth {limit['depth']}"
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--build", required=True)
+    build = options.parse_args().build
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "limits.json")) as f:
+        limits = json.load(f)
+    failed = 0
+    for limit in limits:
+        got = measured(build, limit)
+        passed = got <= limit["most"]
+        failed += not passed
+        print(f"{'ok' if passed else 'TOO MUCH'}: {name_of(limit)}: {got:g}, at most {limit['most']}")
+        if not passed:
+            print(f"  the limit stands for: {limit['reason']}. If that has changed for a good reason, change "
+                  "bench/limits.json with it.")
+    print(f"{len(limits) - failed} passed, {failed} failed, 0 skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
