@@ -11,7 +11,9 @@ import subprocess
 import sys
 
 import counts
+import files
 import small
+import spdk_tools
 
 
 def say(what):
@@ -100,6 +102,11 @@ def main():
     options.add_argument("--rounds", type=int, default=11)
     options.add_argument("--count", type=int, default=400_000)
     options.add_argument("--most", type=int, default=1_000_000, help="in flight or waiting, at most")
+    options.add_argument("--folder", default="/tmp", help="where the file lies that files are measured with")
+    options.add_argument("--seconds", type=float, default=0.5, help="of each run on a file, and of bdevperf's")
+    options.add_argument("--few-cases", action="store_true", help="of files: depths 1 and 32, 4 KiB")
+    options.add_argument("--bdevperf", help="SPDK's bdevperf, to compare with")
+    options.add_argument("--nvmf-tgt", help="SPDK's target, for NVMe/TCP over loopback")
     options.add_argument("--callgrind-preload", help="a library for the programs under callgrind")
     o = options.parse_args()
 
@@ -131,6 +138,14 @@ def main():
                            stdout=subprocess.PIPE, text=True).stdout)
         for name, folder in frames.items() if folder
     }
+    file_program = os.path.join(o.build, "bench", "spdk-io-file")
+    if results["provider"] == "spdk":
+        results["bdevperf"] = spdk_tools.measure_bdevperf(bench, o.bdevperf, o.rounds, o.seconds, say=say)
+        results["nvme_tcp"] = spdk_tools.measure_nvme_tcp(
+            file_program, o.bdevperf, o.nvmf_tgt, o.rounds, o.seconds, say=say)
+    else:
+        results["files"] = files.measure_files(
+            file_program, o.folder, o.rounds, o.seconds, quick=o.few_cases, say=say)
     say("compile time and size")
     results["small"] = small.measure_small(o.build, o.rounds)
     with open(o.out, "w") as f:

@@ -273,9 +273,10 @@ def files(page, r):
     if not part:
         return
     page.add("### Files", "", "I/O per second on the same file (thousands), and CPU time for each I/O.", "")
-    for note in part.get("skipped", []) if isinstance(part.get("skipped"), list) else [part.get("skipped")]:
-        if note:
-            page.add(f"Not run: {note}.", "")
+    for what, why in part.get("skipped", {}).items():
+        page.add(f"Not run: {what} ({why}).", "")
+    if not part["cases"]:
+        return
     rows = []
     worst = {}
     for case in part["cases"]:
@@ -300,6 +301,9 @@ def files(page, r):
 
 
 def tools(page, r):
+    for what, key in (("bdevperf", "bdevperf"), ("NVMe/TCP", "nvme_tcp")):
+        if r.get(key, {}).get("skipped"):
+            page.add(f"{what}: not run ({r[key]['skipped']}).", "")
     part = r.get("bdevperf")
     if part and part.get("cases"):
         page.add("### SPDK's own bdevperf, null device", "",
