@@ -3,7 +3,8 @@
 
 Each figure comes from a process of its own, which warms up first. The CPU's time says little about
 those that look for completions without sleeping (all but the threads): they use a whole core, so it
-is the core's time divided by the I/Os.
+is the core's time divided by the I/Os. fio counts that of its own thread only, not of those that
+the kernel adds for I/O that would block.
 """
 
 import json
@@ -95,17 +96,32 @@ def _candidates(program, file, case, seconds, with_fio):
     return out
 
 
+def _depths(quick):
+    return [1, 32] if quick else [1, 32, 128]
+
+
 def _cases(quick):
     sizes = [4096] if quick else [4096, 131072]
-    depths = [1, 32] if quick else [1, 32, 128]
-    return [(rw, size, depth) for rw in ("read", "write") for size in sizes for depth in depths]
+    return [(rw, size, depth)
+            for rw in ("read", "write") for size in sizes for depth in _depths(quick)]
+
+
+def _measure_case(program, file, case, rounds, seconds, with_fio):
+    rw, size, depth = case
+    results = by_turns(_candidates(program, file, case, seconds, with_fio), rounds)
+    row = {"rw": rw, "size": size, "depth": depth}
+    for figure in ("iops", "cpu_us_per_io"):
+        row[figure] = {name: [r[figure] for r in each] for name, each in results.items()}
+    return row
 
 
 def measure_files(program, folder, rounds, seconds, quick=False, say=lambda what: None):
-    """`program`: spdk-io-file. The file is made in `folder`, and removed again: on a disk it shows
-    what reaches the disk; in a file system in memory, what the ways themselves cost. Takes about
-    cases · 4 · (rounds + 1) · (seconds + 0.5) seconds; 12 cases, or 4 if quick."""
-    out = {"file_size": _FILE_SIZE, "seconds": seconds, "cases": [], "skipped": {}}
+    """`program`: spdk-io-file. The files are made in `folder`, on a file system that has direct I/O,
+    and removed again. "cases" are of a file that is filled; "holes" are reads of one without any
+    block, where the kernel does everything but ask the disk: these show what the ways themselves
+    cost. Takes about (cases + holes) · 4 · (rounds + 1) · (seconds + 0.5) seconds; there are 12 and
+    3 of them, or 4 and 2 if quick."""
+    out = {"file_size": _FILE_SIZE, "seconds": seconds, "cases": [], "holes": [], "skipped": {}}
     with_fio = shutil.which("fio") is not None
     if with_fio:
         out["fio_version"] = subprocess.run(["fio", "--version"], capture_output=True, text=True,
@@ -113,21 +129,26 @@ def measure_files(program, folder, rounds, seconds, quick=False, say=lambda what
     else:
         out["skipped"]["fio"] = "fio is not installed"
     file = os.path.join(folder, f"spdk-io-file.{os.getpid()}.data")
+    hole = os.path.join(folder, f"spdk-io-file.{os.getpid()}.hole")
     try:
         prepared = subprocess.run([program, "--file", file, "--prepare", str(_FILE_SIZE)],
                                   capture_output=True, text=True)
         if prepared.returncode != 0:
             out["skipped"]["all"] = prepared.stderr.strip()
             return out
+        with open(hole, "wb") as f:
+            f.truncate(_FILE_SIZE)
         for case in _cases(quick):
-            rw, size, depth = case
-            say(f"{rw}s of {size} bytes, {depth} in flight")
-            results = by_turns(_candidates(program, file, case, seconds, with_fio), rounds)
-            row = {"rw": rw, "size": size, "depth": depth}
-            for figure in ("iops", "cpu_us_per_io"):
-                row[figure] = {name: [r[figure] for r in each] for name, each in results.items()}
-            out["cases"].append(row)
+            say("{}s of {} bytes, {} in flight".format(*case))
+            out["cases"].append(_measure_case(program, file, case, rounds, seconds, with_fio))
+        for depth in _depths(quick):
+            say(f"reads of holes, {depth} in flight")
+            case = ("read", 4096, depth)
+            out["holes"].append(_measure_case(program, hole, case, rounds, seconds, with_fio))
+    except CannotMeasure as e:
+        out["skipped"]["rest"] = str(e)
     finally:
-        if os.path.exists(file):
-            os.remove(file)
+        for each in (file, hole):
+            if os.path.exists(each):
+                os.remove(each)
     return out
