@@ -147,7 +147,7 @@ def main():
         results["files"] = files.measure_files(
             file_program, o.folder, o.rounds, o.seconds, quick=o.few_cases, say=say)
     say("compile time and size")
-    results["small"] = small.measure_small(o.build, o.rounds)
+    results["small"] = small.measure_small(o.build, min(o.rounds, 5))
     with open(o.out, "w") as f:
         json.dump(results, f, indent=1)
     say(f"written to {o.out}")

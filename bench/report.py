@@ -4,6 +4,7 @@
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -277,23 +278,30 @@ def files(page, r):
         page.add(f"Not run: {what} ({why}).", "")
     if not part["cases"]:
         return
-    rows = []
     worst = {}
-    for case in part["cases"]:
-        names = list(case["iops"])
-        ours = case["iops"]["spdk_io"]
-        row = [f"{case['rw']}, {case['size'] // 1024} KiB, depth {case['depth']}"]
-        for n in names:
-            iops = [v / 1000 for v in case["iops"][n]]
-            row.append(f"{with_spread(iops, 1)}; {statistics.median(case['cpu_us_per_io'][n]):.1f} µs")
-            if n != "spdk_io":
-                got = statistics.median(ratios(ours, case["iops"][n]))
-                worst[n] = min(worst.get(n, got), got)
-        for n in names[1:]:
-            row.append(with_spread(ratios(ours, case["iops"][n]), 2))
-        rows.append(row)
-    names = list(part["cases"][0]["iops"])
-    page.add(table([""] + [f"`{n}`" for n in names] + [f"`spdk_io` ÷ `{n}`" for n in names[1:]], rows))
+
+    def rows_of(cases, counts):
+        names = list(cases[0]["iops"])
+        rows = []
+        for case in cases:
+            row = [f"{case['rw']}, {case['size'] // 1024} KiB, depth {case['depth']}"]
+            row += [f"{with_spread([v / 1000 for v in case['iops'][n]], 1)}; "
+                    f"{statistics.median(case['cpu_us_per_io'][n]):.1f} µs" for n in names]
+            for n in names:
+                if n == "spdk_io":
+                    continue
+                each = ratios(case["iops"]["spdk_io"], case["iops"][n])
+                row.append(with_spread(each, 2))
+                if counts:
+                    worst[n] = min(worst.get(n, math.inf), statistics.median(each))
+            rows.append(row)
+        others = [n for n in names if n != "spdk_io"]
+        return table([""] + [f"`{n}`" for n in names] + [f"`spdk_io` ÷ `{n}`" for n in others], rows)
+
+    page.add(rows_of(part["cases"], True))
+    if part.get("holes"):
+        page.add("Reads of a file without content, which no disk has to answer: what the ways themselves cost.", "",
+                 rows_of(part["holes"], False))
     for name, least in [("fio", 0.95), ("liburing", 0.97)]:
         if name in worst:
             page.target(f"file device ÷ {name}, at the worst case ({r['provider']})", f"≥ {least}", f"{worst[name]:.2f}",
