@@ -399,10 +399,11 @@ static void end_sorting(void) {
   remark_count = 0;
 }
 
+/* So many polls are minutes: a disk that is busy with something else may take long. */
 void settle(void) {
   about_to_call();
   begin_sorting();
-  for (long i = 0; i < 2000000 && in_flight > 0; i++) {
+  for (long i = 0; i < 200000000 && in_flight > 0; i++) {
     poll_threads();
   }
   end_sorting();
