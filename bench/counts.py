@@ -31,7 +31,8 @@ def _instructions_of_run(program, candidate, count, depth, pool=None, environmen
         raise CannotCount("valgrind is not installed") from e
     found = re.search(r"Collected : (\d+)", out.stderr)
     if out.returncode != 0 or not found:
-        last = (out.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        said = [line for line in out.stderr.splitlines() if line and not line.startswith("==")]
+        last = said[-1] if said else "it said nothing"
         raise CannotCount(f"callgrind could not run {os.path.basename(program)}: {last}")
     return int(found.group(1))
 
