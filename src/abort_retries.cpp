@@ -38,7 +38,7 @@ void abort_retries::add(io_core& op) noexcept {
   targets_.push_back(op);
   op.stop_flags_ |= io_core::abort_later;
   ++channel.aborting;
-  ++channel.attention;
+  channel.add_attention();
   if (!armed) arm();
 }
 
@@ -46,7 +46,7 @@ void abort_retries::forget(io_core& op) noexcept {
   channel_state& channel = op.channel();
   op.stop_flags_ &= static_cast<std::uint8_t>(~io_core::abort_later);
   --channel.aborting;
-  --channel.attention;
+  channel.remove_attention();
 }
 
 void abort_retries::on_due(timer_node& node) { static_cast<abort_retries&>(node).ask_again(); }

@@ -4,7 +4,7 @@
 // asked again after a pause, and the pauses grow, for a device that never finds it.
 #pragma once
 
-#include <spdk_io/detail/ready_list.hpp>
+#include <spdk_io/detail/node_ring.hpp>
 #include <spdk_io/detail/timer_queue.hpp>
 
 #include <cstdint>

@@ -37,11 +37,21 @@ void channel_state::release() noexcept {
   if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
 }
 
+void channel_state::add_attention() noexcept {
+  ++attention;
+  home->hurdles.add_attention();
+}
+
+void channel_state::remove_attention() noexcept {
+  --attention;
+  home->hurdles.remove_attention();
+}
+
 void channel_state::retire_later() noexcept { home->internal.push_back(retire); }
 
 void channel_state::on_retire(ready_node& node) {
   channel_state& channel = owned_message<channel_state>::owner_of(node);
-  if (!std::exchange(channel.retiring, true)) ++channel.attention;
+  if (!std::exchange(channel.retiring, true)) channel.add_attention();
   channel.stop_accepting();
   if (channel.unused()) channel.put();
 }
@@ -55,7 +65,9 @@ void channel_state::on_remove(ready_node& node) {
 
 void channel_state::put() noexcept {
   desc_state& of = *desc;
+  remove_attention();  // it was retiring
   timeout.stop();
+  home->give_back_held();
   home->channels.erase(&of);
   spdk_put_io_channel(native);
   native = nullptr;

@@ -13,7 +13,7 @@
 #include "default_timeout.hpp"
 
 #include <spdk_io/detail/inbox.hpp>
-#include <spdk_io/detail/ready_list.hpp>
+#include <spdk_io/detail/node_ring.hpp>
 #include <spdk_io/device_event.hpp>
 #include <spdk_io/error.hpp>
 
@@ -60,7 +60,7 @@ struct channel_state {
   std::size_t ending = 0;    // of these, ends at SPDK that nobody awaits
   std::size_t aborting = 0;  // aborts at SPDK, wanted, or to be asked for again
   // Not 0 where the completion of an I/O has more to look at: `aborting`, and one more while it is
-  // retiring.
+  // retiring. The thread's hurdles have the sum of all channels.
   std::uint32_t attention = 0;
   bool retiring = false;          // takes no more; goes when it is unused
   const bool can_abort;           // the device can abort, and SPDK's way there works
@@ -69,6 +69,8 @@ struct channel_state {
   owned_message<channel_state> retire;
   owned_message<channel_state> remove;  // the device is going; never sent after `retire`
 
+  void add_attention() noexcept;
+  void remove_attention() noexcept;
   void stop_accepting() noexcept {
     plainly_accepts.store(this, std::memory_order_relaxed);
     accepts.store(nullptr, std::memory_order_relaxed);

@@ -63,16 +63,17 @@ bool io_core::submit_abort() noexcept {
   // First: the target's callback and the abort's may both run inside the submission.
   stop_flags_ |= abort_out;
   ++ch.aborting;
-  ++ch.attention;
+  ch.add_attention();
   ch.home->waiting.abort_submitted();
-  spdk_thread* const before = spdk_get_thread();
-  if (before != ch.home->native) spdk_set_thread(ch.home->native);
-  const int rc = spdk_bdev_abort(ch.native_desc, ch.native, this, on_aborted, abort_tag());
-  if (before != ch.home->native) spdk_set_thread(before);
+  const native_turn it(ch.home->native);
+  int rc = 0;
+  do {
+    rc = spdk_bdev_abort(ch.native_desc, ch.native, this, on_aborted, abort_tag());
+  } while (rc == -ENOMEM && ch.home->give_back_held());
   if (rc != 0) {
     stop_flags_ &= static_cast<std::uint8_t>(~abort_out);
     --ch.aborting;
-    --ch.attention;
+    ch.remove_attention();
     ch.home->waiting.abort_ended();
   }
   return rc != -ENOMEM;
@@ -84,7 +85,7 @@ void io_core::on_aborted(spdk_bdev_io* io, bool, void* tag) {
   channel_state& ch = self.channel();
   self.stop_flags_ &= static_cast<std::uint8_t>(~abort_out);
   --ch.aborting;
-  --ch.attention;
+  ch.remove_attention();
   ch.home->waiting.abort_ended();
   if (self.io_stage == stage_parked) {
     node_ring::erase(self);

@@ -43,25 +43,29 @@ int io_core::submit() noexcept {
   return submit_special();
 }
 
-// The short way, for nearly all: a read or write of bytes in one buffer, with no other reason to
-// look twice.
-bool io_core::begin() noexcept {
-  constexpr io_shape plain_read{operation_kind::read, io_unit::bytes, io_form::single, false};
-  constexpr io_shape plain_write{operation_kind::write, io_unit::bytes, io_form::single, false};
-  const bool reads = shape_ == plain_read;
-  if ((!reads && shape_ != plain_write) || !target_ || !buffer_) [[unlikely]]
-    return begin_with_checks();
+template <auto Submit>
+inline bool io_core::begin_plain(io_core& self, void* target, void* buffer, std::uint64_t offset,
+                                 std::uint64_t length) noexcept {
+  if (!target || !buffer) [[unlikely]]
+    return self.begin_with_checks();
+  auto& ch = *static_cast<channel_state*>(target);
   thread_state* here = current_thread;
-  channel_state& ch = channel();
-  if (ch.plainly_accepts.load(std::memory_order_relaxed) != here || !here->hurdles.none())
+  if (ch.plainly_accepts.load(std::memory_order_relaxed) != here || !here->hurdles.none_to_submit())
       [[unlikely]]
-    return begin_with_checks();
-  put_in_flight(ch);
-  const auto submitted = [&](auto call) {
-    const int rc = call(ch.native_desc, ch.native, buffer_, offset_, length_, on_complete, this);
-    return rc == 0 || not_submitted(rc);
-  };
-  return reads ? submitted(spdk_bdev_read) : submitted(spdk_bdev_write);
+    return self.begin_with_checks();
+  self.put_in_flight(ch);
+  const int rc = Submit(ch.native_desc, ch.native, buffer, offset, length, on_complete, &self);
+  return rc == 0 || self.not_submitted(rc);
+}
+
+bool io_core::begin_read(io_core& self, void* target, void* buffer, std::uint64_t offset,
+                         std::uint64_t length) noexcept {
+  return begin_plain<spdk_bdev_read>(self, target, buffer, offset, length);
+}
+
+bool io_core::begin_write(io_core& self, void* target, void* buffer, std::uint64_t offset,
+                          std::uint64_t length) noexcept {
+  return begin_plain<spdk_bdev_write>(self, target, buffer, offset, length);
 }
 
 bool io_core::begin_with_checks() noexcept {
@@ -94,6 +98,11 @@ bool io_core::begin_with_checks() noexcept {
 // It waits for memory, or has failed.
 bool io_core::not_submitted(int rc) noexcept {
   channel_state& ch = channel();
+  if (rc == -ENOMEM && ch.home->waiting.empty() && ch.home->give_back_held()) rc = submit();
+  if (rc == 0) {
+    ch.home->wake_if_asleep();
+    return true;
+  }
   node_ring::erase(*this);
   if (rc == -ENOMEM) {
     ch.home->waiting.push(*this);
@@ -315,20 +324,19 @@ int io_core::submit_vector() noexcept {
 // user's.
 void io_core::on_complete(spdk_bdev_io* io, bool success, void* argument) {
   auto& self = *static_cast<io_core*>(argument);
-  channel_state& ch = self.channel();
-  thread_state& home = *ch.home;
-  if (!success || ch.attention != 0 || !home.in_own_poll()) [[unlikely]]
+  thread_state& home = *self.channel().home;
+  if (!success || !home.hurdles.none_to_complete()) [[unlikely]]
     return complete_with_checks(io, success, self);
   node_ring::erase(self);
-  self.note_ready(ch);
-  home.ready.ready_list::push_back(self);
-  // Last: freeing resubmits whoever waits for memory.
-  spdk_bdev_free_io(io);
+  self.io_stage = stage_held;
+  self.held_ = io;
+  home.ready.node_ring::push_back(self);
 }
 
 void io_core::complete_with_checks(spdk_bdev_io* io, bool success, io_core& self) noexcept {
   if (!success) self.take_status(io);
   self.complete();
+  // Last: freeing resubmits whoever waits for memory.
   spdk_bdev_free_io(io);
 }
 
@@ -379,6 +387,12 @@ inline void io_core::note_ready(channel_state& ch) noexcept {
   place_ = {.device = ch.name, .block_size = ch.block_size};
   io_stage = stage_ready;
   target_ = ch.home;
+}
+
+void io_core::stop_holding() noexcept {
+  spdk_bdev_io* const io = held_;
+  note_ready(channel());
+  spdk_bdev_free_io(io);
 }
 
 void io_core::become_ready(channel_state& ch) noexcept {
@@ -457,12 +471,17 @@ error::io io_core::failure() const noexcept {
 
 error io_core::make_error() const noexcept { return error(failure()); }
 
-result<void> io_core::failed_result() const noexcept { return std::unexpected(make_error()); }
+result<void> io_core::finish_with_checks() noexcept {
+  io_stage = stage_done;
+  if (code_ == 0) return {};
+  return std::unexpected(make_error());
+}
 
 operation_info io_core::info() const noexcept {
-  const bool ready = io_stage == stage_ready;
-  const std::uint32_t name = ready ? place_.device : channel().name;
-  const std::uint32_t block_size = ready ? place_.block_size : channel().block_size;
+  const bool channel_may_be_gone = io_stage == stage_ready;
+  const bool ready = channel_may_be_gone || io_stage == stage_held;
+  const std::uint32_t name = channel_may_be_gone ? place_.device : channel().name;
+  const std::uint32_t block_size = channel_may_be_gone ? place_.block_size : channel().block_size;
   const std::uint32_t scale = shape_.unit == io_unit::blocks ? block_size : 1;
   return {
       .kind = shape_.kind,
@@ -491,11 +510,15 @@ void io_core::abandon() noexcept {
     channel().completed();
     return;
   }
-  if (io_stage != stage_ready) {
+  if (io_stage != stage_ready && io_stage != stage_held) {
     stop(false);
     wait_until_ready();
   }
-  if (linked()) home.ready.erase(*this);
+  if (linked()) node_ring::erase(*this);
+  if (io_stage == stage_held) {
+    const native_turn it(home.native);
+    give_back();
+  }
 }
 
 void io_core::wait_until_ready() noexcept {

@@ -58,7 +58,7 @@ void memory_wait::want_abort(io_core& op) noexcept {
   aborts_.push_back(op);
   op.stop_flags_ |= io_core::abort_wanted;
   ++channel.aborting;
-  ++channel.attention;
+  channel.add_attention();
   hurdles_.add_waiter();
   retry_ = true;
   owner_.wake_if_asleep();
@@ -68,7 +68,7 @@ void memory_wait::unwant_abort(io_core& op) noexcept {
   channel_state& channel = op.channel();
   op.stop_flags_ &= static_cast<std::uint8_t>(~io_core::abort_wanted);
   --channel.aborting;
-  --channel.attention;
+  channel.remove_attention();
   hurdles_.remove_waiter();
 }
 
@@ -89,14 +89,11 @@ bool memory_wait::submit_aborts() noexcept {
 }
 
 void memory_wait::fail(channel_state& channel, int code, fault why) noexcept {
-  for (std::size_t left = fifo_.size(); left > 0; --left) {
-    auto& op = static_cast<io_core&>(fifo_.pop_front());
-    if (&op.channel() != &channel) {
-      fifo_.push_back(op);
-      continue;
-    }
-    --channel.waiting;
-    hurdles_.remove_waiter();
+  for (ready_node* node = &fifo_.front(); node != fifo_.end();) {
+    io_core& op = operation_of(*node);
+    node = node->next;
+    if (&op.channel() != &channel) continue;
+    erase(op);
     op.put_in_flight(channel);
     op.why_ = why;
     op.describe_failure(code);

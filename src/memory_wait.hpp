@@ -7,7 +7,7 @@
 
 #include "io_hurdles.hpp"
 
-#include <spdk_io/detail/ready_list.hpp>
+#include <spdk_io/detail/node_ring.hpp>
 #include <spdk_io/error.hpp>
 
 #include <cstddef>
@@ -28,7 +28,7 @@ class memory_wait {
   memory_wait& operator=(const memory_wait&) = delete;
 
   bool empty() const noexcept { return !hurdles_.any_waiter(); }
-  const ready_list& waiters() const noexcept { return fifo_; }
+  const node_ring& waiters() const noexcept { return fifo_; }
   const node_ring& targets() const noexcept { return aborts_; }  // in flight, to be aborted
   void push(io_core& op) noexcept;                               // behind those that wait already
   void erase(io_core& op) noexcept;                              // from anywhere
@@ -77,7 +77,7 @@ class memory_wait {
   void arm() noexcept;
 
   thread_state& owner_;
-  ready_list fifo_;
+  node_ring fifo_;
   node_ring aborts_;
   io_hurdles& hurdles_;  // counts those in these two
   std::size_t aborts_at_spdk_ = 0;

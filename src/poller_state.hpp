@@ -2,7 +2,7 @@
 // What a poller's object, its thread and SPDK share.
 #pragma once
 
-#include <spdk_io/detail/ready_list.hpp>
+#include <spdk_io/detail/node_ring.hpp>
 
 #include <functional>
 

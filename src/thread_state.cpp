@@ -2,6 +2,7 @@
 // One turn of a thread, and the end of one.
 #include "thread_state.hpp"
 
+#include "bdev_io_reuse.hpp"
 #include "concat.hpp"
 #include "forced_exit.hpp"
 #include "poller_state.hpp"
@@ -19,6 +20,7 @@
 #include <spdk/thread.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <utility>
 
@@ -64,7 +66,7 @@ std::string list_of(const std::vector<operation_info>& operations) {
   return out;
 }
 
-void link_to(ready_list& list, message_node* node) noexcept {
+void link_to(node_ring& list, message_node* node) noexcept {
   while (node) {
     message_node* next = node->next_message;
     list.push_back(*node);
@@ -73,6 +75,14 @@ void link_to(ready_list& list, message_node* node) noexcept {
 }
 
 }  // namespace
+
+native_turn::native_turn(spdk_thread* next) noexcept : before_(spdk_get_thread()), next_(next) {
+  if (before_ != next_) spdk_set_thread(next_);
+}
+
+native_turn::~native_turn() {
+  if (before_ != next_) spdk_set_thread(before_);
+}
 
 thread_state* thread_of_callback() noexcept {
   spdk_thread* native = spdk_get_thread();
@@ -122,7 +132,7 @@ std::size_t thread_state::poll(std::uint32_t max_messages) {
   std::size_t done = poll_native(max_messages);
   if (!ready.empty()) {
     idle_runs = 0;
-    done += run_ready(max_messages == 0 ? ready.size() : max_messages);
+    done += run_ready(max_messages);
   }
   return done;
 }
@@ -133,32 +143,75 @@ std::size_t thread_state::run_without_polling() {
   std::size_t done = after_native_poll();
   if (!ready.empty()) {
     idle_runs = 0;
-    done += run_ready(ready.size());
+    done += run_ready(0);
   }
   return done;
 }
 
-std::size_t thread_state::run_ready(std::size_t limit) {
-  const std::size_t most = std::min(limit, ready.size());
-  std::size_t left = most;
-  for (; left > 0 && !ready.empty(); --left) {
+// Stands behind what is ready now: what is linked meanwhile waits for the next turn. A nested turn
+// may take it out, having run all that stood before it.
+class thread_state::end_of_run : public ready_node {
+ public:
+  explicit end_of_run(thread_state& s) noexcept : ready_node(reached), self_(s) {
+    s.ready.node_ring::push_back(*this);
+  }
+  ~end_of_run() {
+    if (linked()) node_ring::erase(*this);
+  }
+  end_of_run(const end_of_run&) = delete;
+  end_of_run& operator=(const end_of_run&) = delete;
+
+ private:
+  static void reached(ready_node& node) { ++static_cast<end_of_run&>(node).self_.idle_runs; }
+
+  thread_state& self_;
+};
+
+// At most so many entries; 0 for all.
+std::size_t thread_state::run_ready(std::uint32_t most) {
+  const end_of_run end(*this);
+  const std::size_t limit = most == 0 ? SIZE_MAX : most;
+  std::size_t left = limit;
+  for (; end.linked() && left > 0; --left) {
     ready_node& node = ready.pop_front();
+    if (node.io_stage == io_core::stage_held) {
+      if (ready.front().io_stage == io_core::stage_held) {
+        prefetch_for_reuse(static_cast<io_core&>(ready.front()).held_);
+      }
+      static_cast<io_core&>(node).give_back();
+    }
     node.run(node);
   }
-  const std::size_t ran = most - left;
+  const std::size_t ran = limit - left;
   return ran - std::min(ran, std::exchange(idle_runs, 0));
 }
 
 std::size_t thread_state::poll_without_user_code(std::uint32_t max_messages) {
   acting_for me(*this);
-  return poll_native(max_messages);
+  const std::size_t done = poll_native(max_messages);
+  give_back_held();
+  return done;
+}
+
+bool thread_state::give_back_held() noexcept {
+  if (!may_hold_) return false;
+  may_hold_ = false;
+  bool any = false;
+  // Giving back may link further ones, at the end, and takes none out.
+  for (ready_node* node = &ready.front(); node != ready.end(); node = node->next) {
+    if (node->io_stage != io_core::stage_held) continue;
+    static_cast<io_core*>(node)->stop_holding();
+    any = true;
+  }
+  return any;
 }
 
 // While this OS thread acts for it.
 inline std::size_t thread_state::poll_native(std::uint32_t max_messages) {
-  in_spdk_ = true;
+  hurdles.enter_poll();
   int rc = spdk_thread_poll(native, max_messages, 0);
-  in_spdk_ = false;
+  hurdles.leave_poll();
+  may_hold_ = true;
   std::size_t done = rc > 0 ? 1 : 0;
   if (!adopted.empty()) [[unlikely]]
     poll_adopted(max_messages);
@@ -231,15 +284,16 @@ void thread_state::set_waker(waker* w) noexcept {
 }
 
 std::size_t thread_state::io_in_flight() const noexcept {
-  std::size_t count = waiting.waiters().size();
+  std::size_t count = 0;
+  auto add = [&](const ready_node&) { ++count; };
+  waiting.waiters().for_each(add);
   for (const auto& [desc, channel] : channels) {
-    auto add = [&](const ready_node&) { ++count; };
     channel->in_flight.for_each(add);
     channel->parked.for_each(add);
     count += channel->ending;
   }
-  waiting.targets().for_each([&](const ready_node&) { ++count; });
-  retries.targets().for_each([&](const ready_node&) { ++count; });
+  waiting.targets().for_each(add);
+  retries.targets().for_each(add);
   return count;
 }
 
@@ -349,7 +403,7 @@ void thread_state::drain_user_code() noexcept {
   while (!drained()) {
     try {
       poll_without_user_code(0);
-      if (!ready.empty()) run_ready(ready.size());
+      if (!ready.empty()) run_ready(0);
       turn_other_local_threads(*this);
     } catch (...) {
       fatal_exception(concat("a continuation that ran while thread \"", name, "\" ended"));

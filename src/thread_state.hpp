@@ -8,8 +8,8 @@
 #include "memory_wait.hpp"
 
 #include <spdk_io/detail/inbox.hpp>
+#include <spdk_io/detail/node_ring.hpp>
 #include <spdk_io/detail/poll_driver.hpp>
-#include <spdk_io/detail/ready_list.hpp>
 #include <spdk_io/detail/timer_queue.hpp>
 #include <spdk_io/detail/waker.hpp>
 #include <spdk_io/operation_info.hpp>
@@ -41,7 +41,7 @@ enum class native_end {
 
 // Linking to it wakes the thread's poller task if that is asleep: where a reactor polls the
 // thread, callbacks link outside any poll() of ours. (Inside it, poll() sees what was linked.)
-class waking_list : public ready_list {
+class waking_list : public node_ring {
  public:
   explicit waking_list(thread_state& owner) noexcept : owner_(owner) {}
   void push_back(ready_node& node) noexcept;
@@ -78,6 +78,11 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   // Links a continuation of user code. Wakes the thread's poller task if that is asleep.
   void make_ready(ready_node& node) noexcept { ready.push_back(node); }
 
+  // I/O that was completed in poll() holds its bdev_io until it goes on, so that the next one finds
+  // that bdev_io warm, as in a raw callback. This gives them back at once: for whoever finds that
+  // memory is short, waits without running user code, or puts a channel. False if there were none.
+  bool give_back_held() noexcept;
+
   // Delivers a node through the inbox. Any thread. False if the thread has gone.
   bool deliver(message_node& node) noexcept;
 
@@ -99,9 +104,11 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   void set_waker(waker* w) noexcept;
 
   bool on_own_os_thread() const noexcept;
-  bool inside_spdk() const noexcept { return in_spdk_ || (reactor_polls && !in_reactor_event); }
+  bool inside_spdk() const noexcept {
+    return in_own_poll() || (reactor_polls && !in_reactor_event);
+  }
   // Inside its own poll, so that what is linked now need not wake it.
-  bool in_own_poll() const noexcept { return in_spdk_; }
+  bool in_own_poll() const noexcept { return hurdles.in_poll(); }
   bool nothing_ready() const noexcept {
     return ready.empty() && internal.empty() && messages.empty() && returns.empty();
   }
@@ -149,7 +156,8 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   friend class waking_list;
   void expire_timers() noexcept;
   std::size_t run_internal() noexcept;
-  std::size_t run_ready(std::size_t limit);
+  class end_of_run;
+  std::size_t run_ready(std::uint32_t most);
   void poll_adopted(std::uint32_t max_messages);
   bool lends() const noexcept;
   void take_back_lent() noexcept;
@@ -167,16 +175,29 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
 
   unsigned turns_ = 0;                  // nesting of poll()
   bool takes_own_messages_ = false;     // `messages` is closed, but not yet to this OS thread
-  bool in_spdk_ = false;                // inside spdk_thread_poll() of this thread
+  bool may_hold_ = false;               // completed I/O in `ready` may hold bdev_ios
   std::shared_ptr<thread_state> keep_;  // while poll() is on the stack of its own destruction
   std::mutex waker_mutex_;
   waker* waker_ = nullptr;
 };
 
 inline void waking_list::push_back(ready_node& node) noexcept {
-  ready_list::push_back(node);
-  if (!owner_.in_spdk_) owner_.wake_if_asleep();
+  node_ring::push_back(node);
+  if (!owner_.in_own_poll()) owner_.wake_if_asleep();
 }
+
+// While it lives, that SPDK thread is the current one of this OS thread.
+class native_turn {
+ public:
+  explicit native_turn(spdk_thread* next) noexcept;
+  ~native_turn();
+  native_turn(const native_turn&) = delete;
+  native_turn& operator=(const native_turn&) = delete;
+
+ private:
+  spdk_thread* const before_;
+  spdk_thread* const next_;
+};
 
 // The SPDK thread that this OS thread acts for now; null if none.
 extern constinit thread_local thread_state* current_thread;

@@ -75,7 +75,7 @@ class turns {
   }
 
   bool taken_ = false;
-  ready_list queue_;
+  node_ring queue_;
 };
 
 }  // namespace spdk_io::inline SPDK_IO_ABI::detail

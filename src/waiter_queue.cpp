@@ -88,10 +88,12 @@ void waiter_queue::end_waits() noexcept {
 void waiter_queue::join(waiter& one) noexcept {
   if (fifo_.empty()) home_->wait_queues.push_back(link_);
   fifo_.push_back(one);
+  ++waiting_;
 }
 
 void waiter_queue::leave(waiter& one) noexcept {
-  fifo_.erase(one);
+  node_ring::erase(one);
+  --waiting_;
   if (fifo_.empty()) node_ring::erase(link_);
 }
 

@@ -71,11 +71,9 @@ void zcopy_buffer::end_unawaited() noexcept {
     spdk_bdev_free_io(io);
   };
   ++channel_->ending;
-  spdk_thread* const before = spdk_get_thread();
-  if (before != home.native) spdk_set_thread(home.native);
+  const detail::native_turn it(home.native);
   // It cannot fail: SPDK refuses only what is no zcopy, and needs no further memory.
   spdk_bdev_zcopy_end(let_go(), false, on_ended, channel_);
-  if (before != home.native) spdk_set_thread(before);
   home.wake_if_asleep();
 }
 

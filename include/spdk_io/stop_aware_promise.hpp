@@ -2,7 +2,7 @@
 // The stop token of a coroutine, kept in its promise: what it awaits is stopped by it.
 #pragma once
 
-#include <spdk_io/detail/ready_list.hpp>
+#include <spdk_io/detail/node_ring.hpp>
 #include <spdk_io/local_stop_token.hpp>
 
 #include <concepts>

@@ -35,6 +35,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <concepts>
 #include <exception>
 #include <forward_list>
 #include <memory>
@@ -352,6 +353,33 @@ class slot_request {
   const slot_request** place_;
 };
 
+// Asio's own handler of use_awaitable: its coroutine is work of its executor already, from
+// asio::co_spawn() to its end.
+template <class Handler>
+concept resumes_awaitable =
+    std::derived_from<Handler,
+                      ::asio::detail::awaitable_thread<::asio::associated_executor_t<Handler>>>;
+
+struct counted_elsewhere {
+  template <class Executor>
+  explicit counted_elsewhere(const Executor&) noexcept {}
+};
+
+// Whether asio::dispatch() would call a function at once. It would go through an allocation, an
+// indirect call and a memory fence to do so.
+template <class Executor>
+bool runs_here(const Executor& ex) noexcept {
+  using of_context = ::asio::io_context::executor_type;
+  if constexpr (std::is_same_v<Executor, of_context>) {
+    return ex.running_in_this_thread();
+  } else if constexpr (requires { ex.template target<of_context>(); }) {
+    const of_context* inside = ex.template target<of_context>();
+    return inside && inside->running_in_this_thread();
+  } else {
+    return false;
+  }
+}
+
 // An operation on its way to an Asio handler: allocated with the handler's allocator, freed
 // before the handler is dispatched to its executor. It counts as work of that executor.
 template <class Op, class Handler>
@@ -370,7 +398,7 @@ class async_state : private operations::node {
     ~deliver() {
       if (self && !self->settled_) dissolve(*self);
     }
-    void operator()(value v) { finish(*std::exchange(self, nullptr), std::move(v)); }
+    void operator()(value&& v) { finish(*std::exchange(self, nullptr), std::move(v)); }
 
     async_state* self;
   };
@@ -378,7 +406,7 @@ class async_state : private operations::node {
   static constexpr bool stoppable = spdk_io::detail::stoppable_operation<Op>;
 
  public:
-  static void start(Op op, Handler h) {
+  static void start(Op&& op, Handler&& h) {
     operations::list* there = operations::of(::asio::get_associated_executor(h));
     allocator a = allocator_of(h);
     async_state* self = memory::allocate(a, 1);
@@ -389,9 +417,11 @@ class async_state : private operations::node {
   }
 
  private:
+  using work = std::conditional_t<resumes_awaitable<Handler>, counted_elsewhere,
+                                  ::asio::executor_work_guard<handler_executor>>;
   struct remains {
     Handler handler;
-    ::asio::executor_work_guard<handler_executor> work;
+    [[no_unique_address]] work counted;
   };
 
   // By default, where Asio has the memory of its own operations.
@@ -399,7 +429,7 @@ class async_state : private operations::node {
     return allocator(::asio::get_associated_allocator(h, ::asio::recycling_allocator<void>()));
   }
 
-  async_state(Op op, Handler h)
+  async_state(Op&& op, Handler&& h)
       : handler_(std::move(h)), work_(::asio::get_associated_executor(handler_)) {
     state_.emplace(std::move(op), deliver{this});
     settle = [](operations::node& n) noexcept { static_cast<async_state&>(n).let_go(); };
@@ -434,22 +464,24 @@ class async_state : private operations::node {
     return left;
   }
 
-  static void finish(async_state& self, value v) {
+  static void finish(async_state& self, value&& v) {
     remains left = dissolve(self);
     // Without an executor of its own a handler gets Asio's system executor, which would end the
     // program over an exception; it is called here, on the loop, as Asio's own I/O does it.
-    if constexpr (std::is_same_v<handler_executor, ::asio::system_executor>) {
-      std::move(left.handler)(std::move(v));
-    } else {
-      ::asio::dispatch(left.work.get_executor(),
-                       [handler = std::move(left.handler), v = std::move(v)]() mutable {
-                         std::move(handler)(std::move(v));
-                       });
+    if constexpr (!std::is_same_v<handler_executor, ::asio::system_executor>) {
+      const auto ex = ::asio::get_associated_executor(left.handler);
+      if (!runs_here(ex)) {
+        ::asio::dispatch(ex, [handler = std::move(left.handler), v = std::move(v)]() mutable {
+          std::move(handler)(std::move(v));
+        });
+        return;
+      }
     }
+    std::move(left.handler)(std::move(v));
   }
 
   Handler handler_;
-  ::asio::executor_work_guard<handler_executor> work_;
+  [[no_unique_address]] work work_;
   const request* in_slot_ = nullptr;
   bool settled_ = false;
   std::optional<pending<Op, deliver>> state_;
@@ -485,13 +517,13 @@ namespace detail {
 
 // Found by its argument, whose base class is in this namespace.
 template <operation Op, class Token>
-auto async_start(Op op, Token&& token) {
+auto async_start(Op&& op, Token&& token) {
   using value = typename Op::value_type;
   return ::asio::async_initiate<Token, void(value)>(
-      [](auto handler, Op started) {
-        using handler_type = std::decay_t<decltype(handler)>;
-        adapters::asio::detail::async_state<Op, handler_type>::start(std::move(started),
-                                                                     std::move(handler));
+      []<class Handler>(Handler&& handler, Op&& started) {
+        std::decay_t<Handler> own(std::forward<Handler>(handler));
+        adapters::asio::detail::async_state<Op, std::decay_t<Handler>>::start(std::move(started),
+                                                                              std::move(own));
       },
       token, std::move(op));
 }

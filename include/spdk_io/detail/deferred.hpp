@@ -2,7 +2,7 @@
 // Something to run at the current thread's next turn, unless it is destroyed first.
 #pragma once
 
-#include <spdk_io/detail/ready_list.hpp>
+#include <spdk_io/detail/node_ring.hpp>
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 

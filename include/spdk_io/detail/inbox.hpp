@@ -4,7 +4,7 @@
 // frame), so that sending allocates nothing and no ring can be full.
 #pragma once
 
-#include <spdk_io/detail/ready_list.hpp>
+#include <spdk_io/detail/node_ring.hpp>
 
 #include <atomic>
 

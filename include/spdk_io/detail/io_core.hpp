@@ -3,7 +3,7 @@
 // the start through SPDK to the ready list.
 #pragma once
 
-#include <spdk_io/detail/ready_list.hpp>
+#include <spdk_io/detail/node_ring.hpp>
 #include <spdk_io/error.hpp>
 #include <spdk_io/operation_info.hpp>
 
@@ -13,6 +13,7 @@
 
 struct iovec;
 struct spdk_bdev_io;
+extern "C" void spdk_bdev_free_io(spdk_bdev_io* bdev_io);
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 
@@ -55,14 +56,28 @@ struct io_shape {
 };
 static_assert(sizeof(io_shape) == 4);
 
+// Has that member stored by itself. GCC would gather two of them in a vector register first, which
+// takes more instructions, and whoever reads one of them back has to wait.
+template <class T>
+[[gnu::always_inline]] inline void store_alone(const T& member) noexcept {
+  asm volatile("" : : "m"(member));
+}
+
 class io_core : public ready_node {
  public:
-  bool begin() noexcept;
+  // The short way, for nearly all: a read or write of bytes in one buffer, on a channel. Here, so
+  // that the compiler knows which it is, and need not read back what it has just written.
+  bool begin() noexcept {
+    constexpr io_shape plain_read{operation_kind::read, io_unit::bytes, io_form::single, false};
+    constexpr io_shape plain_write{operation_kind::write, io_unit::bytes, io_form::single, false};
+    if (shape_ == plain_read) return begin_read(*this, target_, buffer_, offset_, length_);
+    if (shape_ == plain_write) return begin_write(*this, target_, buffer_, offset_, length_);
+    return begin_with_checks();
+  }
   result<void> finish() noexcept {
-    io_stage = stage_done;
-    if (code_ == 0) [[likely]]
+    if (io_stage == stage_succeeded) [[likely]]
       return {};
-    return failed_result();
+    return finish_with_checks();
   }
 
   // See stop_aware_promise.hpp. It completes once SPDK has let go of it and of the abort: as
@@ -85,11 +100,13 @@ class io_core : public ready_node {
 
   // io_stage. From `waiting` on the destructor has something to do.
   static constexpr std::uint8_t stage_fresh = 0;
-  static constexpr std::uint8_t stage_done = 1;
-  static constexpr std::uint8_t stage_waiting = 2;    // in its thread's memory_wait
-  static constexpr std::uint8_t stage_in_flight = 3;  // in its channel's ring
-  static constexpr std::uint8_t stage_ready = 4;      // in its thread's ready list, or popped
-  static constexpr std::uint8_t stage_parked = 5;     // complete; in its channel, for its abort
+  static constexpr std::uint8_t stage_done = 1;       // code_ tells how
+  static constexpr std::uint8_t stage_succeeded = 2;  // the same, without a look at code_
+  static constexpr std::uint8_t stage_waiting = 3;    // in its thread's memory_wait
+  static constexpr std::uint8_t stage_in_flight = 4;  // in its channel's ring
+  static constexpr std::uint8_t stage_ready = 5;      // in its thread's ready list, or popped
+  static constexpr std::uint8_t stage_held = 6;       // in that list, and holding its bdev_io still
+  static constexpr std::uint8_t stage_parked = 7;     // complete; in its channel, for its abort
 
   // stop_flags_, of one that is in flight or parked.
   static constexpr std::uint8_t abort_wanted = 1;  // memory was short for it
@@ -100,19 +117,27 @@ class io_core : public ready_node {
 
   // `target` is the channel_state, or with by_desc the desc_state.
   io_core(void* target, const io_request& r, bool by_desc) noexcept
-      : shape_{r.kind, r.in, r.form, by_desc},
-        target_(target),
-        buffer_(r.buffer),
-        offset_(r.offset),
-        length_(r.length),
-        capacity_(r.form == io_form::vectored ? r.count : r.capacity) {}
+      : ready_node(unset{}), shape_{r.kind, r.in, r.form, by_desc} {
+    target_ = target;
+    store_alone(target_);
+    buffer_ = r.buffer;
+    store_alone(buffer_);
+    offset_ = r.offset;
+    store_alone(offset_);
+    length_ = r.length;
+    if (r.form == io_form::vectored) {
+      capacity_ = r.count;
+    } else if (r.in == io_unit::blocks) {
+      capacity_ = r.capacity;  // nobody else looks at it
+    }
+  }
   io_core(io_core&&) = default;
   io_core& operator=(io_core&&) = delete;
   ~io_core() = default;
 
   // For the destructor of the most derived class, while its members are still there.
   void settle() noexcept {
-    if (io_stage > stage_done) [[unlikely]]
+    if (io_stage > stage_succeeded) [[unlikely]]
       abandon();
   }
 
@@ -134,6 +159,13 @@ class io_core : public ready_node {
   bool take_length(std::uint64_t bytes) noexcept;
   bool check_capacity() noexcept;
 
+  static bool begin_read(io_core& self, void* target, void* buffer, std::uint64_t offset,
+                         std::uint64_t length) noexcept;
+  static bool begin_write(io_core& self, void* target, void* buffer, std::uint64_t offset,
+                          std::uint64_t length) noexcept;
+  template <auto Submit>
+  static bool begin_plain(io_core& self, void* target, void* buffer, std::uint64_t offset,
+                          std::uint64_t length) noexcept;
   [[gnu::noinline]] bool begin_with_checks() noexcept;
   [[gnu::noinline, gnu::cold]] bool not_submitted(int rc) noexcept;
   int submit() noexcept;
@@ -155,6 +187,13 @@ class io_core : public ready_node {
   void note_ready(channel_state& channel) noexcept;
   void become_ready(channel_state& channel) noexcept;
 
+  // Of one in stage_held: it is about to go on; or it stays ready. See thread_state.
+  void give_back() noexcept {
+    io_stage = stage_succeeded;
+    spdk_bdev_free_io(held_);
+  }
+  void stop_holding() noexcept;
+
   void stop(bool timed_out) noexcept;
   void leave_memory_wait(int code) noexcept;
   bool may_abort() const noexcept;
@@ -171,7 +210,7 @@ class io_core : public ready_node {
   void take_status(spdk_bdev_io* io) noexcept;
   error::io failure() const noexcept;
   error make_error() const noexcept;
-  [[gnu::cold]] result<void> failed_result() const noexcept;
+  [[gnu::cold]] result<void> finish_with_checks() noexcept;
   void abandon() noexcept;
   void wait_until_ready() noexcept;
   static void on_complete(spdk_bdev_io* io, bool success, void* self);
@@ -184,11 +223,12 @@ class io_core : public ready_node {
   io_shape shape_;
   fault why_ = fault::none;
   std::uint8_t stop_flags_ = 0;
-  // The channel_state, or the desc_state until it is started (shape_.by_desc); the thread_state
-  // once it is ready, since the channel may be gone before its result is taken.
+  // The channel_state, or the desc_state until it is started (shape_.by_desc); in stage_ready the
+  // thread_state, since the channel may be gone before the result is taken.
   void* target_;
   union {
     void* buffer_;
+    spdk_bdev_io* held_;         // in stage_held
     std::uint64_t device_size_;  // after a failure: bytes
   };
   std::uint64_t offset_;  // in shape_.unit; after a failure: bytes, as is length_

@@ -13,7 +13,7 @@
 #pragma once
 
 #include <spdk_io/detail/inbox.hpp>
-#include <spdk_io/detail/ready_list.hpp>
+#include <spdk_io/detail/node_ring.hpp>
 #include <spdk_io/detail/timer_queue.hpp>
 #include <spdk_io/error.hpp>
 #include <spdk_io/local_stop_token.hpp>

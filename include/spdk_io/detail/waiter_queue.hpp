@@ -8,7 +8,7 @@
 // take it before whoever waits is resumed.
 #pragma once
 
-#include <spdk_io/detail/ready_list.hpp>
+#include <spdk_io/detail/node_ring.hpp>
 #include <spdk_io/error.hpp>
 
 #include <cstddef>
@@ -40,7 +40,7 @@ class waiter_queue {
 
   const amount& limit() const noexcept { return limit_; }
   const amount& left() const noexcept { return left_; }
-  std::size_t waiting() const noexcept { return fifo_.size(); }
+  std::size_t waiting() const noexcept { return waiting_; }
 
   // False if it is not there, or others wait for it.
   bool try_take(amount wanted) noexcept;
@@ -77,7 +77,8 @@ class waiter_queue {
   amount left_;
   std::size_t taken_ = 0;  // how often, not how much
   bool closed_ = false;
-  ready_list fifo_;
+  node_ring fifo_;
+  std::size_t waiting_ = 0;  // in it
   link link_{*this};
 };
 

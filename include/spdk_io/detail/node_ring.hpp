@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The ready list: continuations that wait for their turn after spdk_thread_poll(). Doubly
-// linked and popped one by one, so that whatever runs may destroy any entry still waiting.
+// Lists of what waits: I/O in flight, and (the ready list) continuations that wait for their turn
+// after spdk_thread_poll(). Doubly linked and popped one by one, so that whatever runs may destroy
+// any entry still waiting.
 #pragma once
 
 #include <spdk_io/abi.hpp>
 
-#include <cstddef>
 #include <cstdint>
 #include <utility>
 
@@ -16,9 +16,14 @@ namespace spdk_io::inline SPDK_IO_ABI::detail {
 struct ready_node {
   using run_function = void (*)(ready_node&);
 
-  ready_node() = default;
-  explicit ready_node(run_function f) noexcept : run(f) {}
-  ready_node(ready_node&& other) noexcept : run(other.run) {}
+  // For those that are linked, and told where to go on, before anyone looks at these.
+  struct unset {};
+
+  ready_node() noexcept : prev(nullptr), next(nullptr), run(nullptr), context(nullptr) {}
+  explicit ready_node(unset) noexcept {}
+  explicit ready_node(run_function f) noexcept
+      : prev(nullptr), next(nullptr), run(f), context(nullptr) {}
+  ready_node(ready_node&& other) noexcept : ready_node(other.run) {}
   ready_node& operator=(ready_node&& other) noexcept {
     run = other.run;
     return *this;
@@ -27,10 +32,10 @@ struct ready_node {
 
   bool linked() const noexcept { return next != nullptr; }
 
-  ready_node* prev = nullptr;
-  ready_node* next = nullptr;
-  run_function run = nullptr;
-  void* context = nullptr;  // for `run`
+  ready_node* prev;
+  ready_node* next;
+  run_function run;
+  void* context;  // for `run`
   // Where an I/O stands (io_core::stage), in every list that it may be in. Not 0 tells an I/O
   // from other nodes, for those who list what is under way. (What derives from this has its
   // first members in the bytes behind it, so this costs an I/O nothing.)
@@ -60,6 +65,21 @@ class node_ring {
     head_.prev = &node;
   }
 
+  void push_front(ready_node& node) noexcept {
+    node.next = head_.next;
+    node.prev = &head_;
+    head_.next->prev = &node;
+    head_.next = &node;
+  }
+
+  ready_node& pop_front() noexcept {
+    ready_node& node = *head_.next;
+    head_.next = node.next;
+    node.next->prev = &head_;
+    node.next = nullptr;
+    return node;
+  }
+
   static void erase(ready_node& node) noexcept {
     node.prev->next = node.next;
     node.next->prev = node.prev;
@@ -73,63 +93,6 @@ class node_ring {
 
  private:
   ready_node head_;
-};
-
-class ready_list {
- public:
-  ready_list() noexcept {
-    head_.prev = &head_;
-    head_.next = &head_;
-  }
-  ready_list(const ready_list&) = delete;
-  ready_list& operator=(const ready_list&) = delete;
-
-  bool empty() const noexcept { return size_ == 0; }
-  std::size_t size() const noexcept { return size_; }
-
-  void push_back(ready_node& node) noexcept {
-    node.prev = head_.prev;
-    node.next = &head_;
-    head_.prev->next = &node;
-    head_.prev = &node;
-    ++size_;
-  }
-
-  void push_front(ready_node& node) noexcept {
-    node.next = head_.next;
-    node.prev = &head_;
-    head_.next->prev = &node;
-    head_.next = &node;
-    ++size_;
-  }
-
-  ready_node& front() noexcept { return *head_.next; }  // end() if it is empty
-  const ready_node* end() const noexcept { return &head_; }
-
-  ready_node& pop_front() noexcept {
-    ready_node& node = *head_.next;
-    head_.next = node.next;
-    node.next->prev = &head_;
-    node.next = nullptr;
-    --size_;
-    return node;
-  }
-
-  void erase(ready_node& node) noexcept {
-    node.prev->next = node.next;
-    node.next->prev = node.prev;
-    node.next = nullptr;
-    --size_;
-  }
-
-  template <class F>
-  void for_each(F f) const {
-    for (const ready_node* node = head_.next; node != &head_; node = node->next) f(*node);
-  }
-
- private:
-  ready_node head_;
-  std::size_t size_ = 0;
 };
 
 }  // namespace spdk_io::inline SPDK_IO_ABI::detail
