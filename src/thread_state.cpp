@@ -167,21 +167,27 @@ class thread_state::end_of_run : public ready_node {
   thread_state& self_;
 };
 
-// At most so many entries; 0 for all.
+inline void thread_state::run_first() {
+  ready_node& node = ready.pop_front();
+  if (node.io_stage == io_core::stage_held) {
+    if (ready.front().io_stage == io_core::stage_held) {
+      prefetch_for_reuse(static_cast<io_core&>(ready.front()).held_);
+    }
+    static_cast<io_core&>(node).give_back();
+  }
+  node.run(node);
+}
+
+// At most so many entries; 0 for all. Requires: there are some.
 std::size_t thread_state::run_ready(std::uint32_t most) {
+  if (ready.has_one()) {
+    run_first();
+    return std::exchange(idle_runs, 0) == 0 ? 1 : 0;
+  }
   const end_of_run end(*this);
   const std::size_t limit = most == 0 ? SIZE_MAX : most;
   std::size_t left = limit;
-  for (; end.linked() && left > 0; --left) {
-    ready_node& node = ready.pop_front();
-    if (node.io_stage == io_core::stage_held) {
-      if (ready.front().io_stage == io_core::stage_held) {
-        prefetch_for_reuse(static_cast<io_core&>(ready.front()).held_);
-      }
-      static_cast<io_core&>(node).give_back();
-    }
-    node.run(node);
-  }
+  for (; end.linked() && left > 0; --left) run_first();
   const std::size_t ran = limit - left;
   return ran - std::min(ran, std::exchange(idle_runs, 0));
 }

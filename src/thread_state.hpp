@@ -158,6 +158,7 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   std::size_t run_internal() noexcept;
   class end_of_run;
   std::size_t run_ready(std::uint32_t most);
+  void run_first();
   void poll_adopted(std::uint32_t max_messages);
   bool lends() const noexcept;
   void take_back_lent() noexcept;

@@ -31,6 +31,7 @@ TEST(node_ring, is_first_in_first_out) {
   entry a(1), b(2), c(3);
   for (auto* each : {&a, &b, &c}) list.push_back(*each);
   EXPECT_EQ(&list.front(), &a);
+  EXPECT_FALSE(list.has_one());
   EXPECT_EQ(numbers(list), (std::vector{1, 2, 3}));
   EXPECT_TRUE(list.empty());
 }
@@ -47,7 +48,9 @@ TEST(node_ring, knows_what_is_linked) {
   node_ring list;
   entry a(1);
   EXPECT_FALSE(a.linked());
+  EXPECT_FALSE(list.has_one());
   list.push_back(a);
+  EXPECT_TRUE(list.has_one());
   EXPECT_TRUE(a.linked());
   list.pop_front();
   EXPECT_FALSE(a.linked());

@@ -19,7 +19,7 @@ namespace spdk_io::inline SPDK_IO_ABI {
 template <detail::operation Op, std::invocable<typename Op::value_type> F>
 class pending {
  public:
-  pending(Op op, F callback) : operation_(std::move(op)), callback_(std::move(callback)) {}
+  pending(Op&& op, F callback) : operation_(std::move(op)), callback_(std::move(callback)) {}
   pending(const pending&) = delete;
   pending& operator=(const pending&) = delete;
 
@@ -73,7 +73,8 @@ void start(Op op, F callback) {
         std::invoke(callback, std::move(value));
       }
     };
-    owned(Op o, F f) : state(std::move(o), forward{std::move(f), std::unique_ptr<owned>(this)}) {}
+    owned(Op&& o, F&& f)
+        : state(std::move(o), forward{std::move(f), std::unique_ptr<owned>(this)}) {}
     pending<Op, forward> state;
   };
   (new owned(std::move(op), std::move(callback)))->state.start();

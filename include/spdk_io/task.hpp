@@ -51,7 +51,7 @@ class task_promise_base : public stop_aware_promise {
       return me;
     } else {
       me.resume();
-      return !met_.exchange(true, std::memory_order_acq_rel);  // suspend, unless it has finished
+      return !meeting_.second();  // suspend, unless it has finished
     }
   }
 
@@ -59,13 +59,22 @@ class task_promise_base : public stop_aware_promise {
   std::coroutine_handle<> next() noexcept {
     if constexpr (!transfers_symmetrically) {
       // First of the two: the parent is still inside start(), and goes on by itself.
-      if (!met_.exchange(true, std::memory_order_acq_rel)) return std::noop_coroutine();
+      if (!meeting_.second()) return std::noop_coroutine();
     }
     return continuation_;
   }
 
+  // Parent and child: true for the one that comes second.
+  struct meeting {
+    bool second() noexcept { return met.exchange(true, std::memory_order_acq_rel); }
+    std::atomic<bool> met{false};
+  };
+  struct no_meeting {
+    bool second() noexcept { return true; }
+  };
+
   std::coroutine_handle<> continuation_;
-  std::atomic<bool> met_{false};
+  [[no_unique_address]] std::conditional_t<transfers_symmetrically, no_meeting, meeting> meeting_;
 };
 
 template <class T>

@@ -55,6 +55,7 @@ class node_ring {
   node_ring& operator=(const node_ring&) = delete;
 
   bool empty() const noexcept { return head_.next == &head_; }
+  bool has_one() const noexcept { return !empty() && head_.next == head_.prev; }
   ready_node& front() noexcept { return *head_.next; }  // end() if it is empty
   const ready_node* end() const noexcept { return &head_; }
 
