@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """I/O on a file: the library, a loop by hand on liburing, blocking threads and fio, by turns.
 
-Each figure comes from a process of its own, which warms up first. The CPU's time says little about
-those that look for completions without sleeping (all but the threads): they use a whole core, so it
-is the core's time divided by the I/Os. fio counts that of its own thread only, not of those that
-the kernel adds for I/O that would block.
+Each figure comes from a process of its own, which warms up first, all of them on the same core. The
+CPU's time says little about those that look for completions without sleeping (all but the threads):
+they use a whole core, so it is the core's time divided by the I/Os. fio counts that of its own thread
+only, not of those that the kernel adds for I/O that would block.
 """
 
 import json
@@ -14,6 +14,7 @@ import subprocess
 
 _FILE_SIZE = 256 << 20
 _WARM_UP = 0.2  # seconds, as spdk-io-file has it
+_CORE = 0  # of all of them: SPDK's threads stay on one, and where a disk's interrupts arrive matters
 _ENGINES = ["spdk_io", "liburing", "threads"]
 
 
@@ -64,7 +65,7 @@ def run_program(program, options, seconds, environment=None, cpu=None):
     return _figures(out["ios"], out["seconds"], out["cpu_seconds"])
 
 
-def _run_fio(file, rw, size, depth, seconds):
+def _run_fio(file, rw, size, depth, seconds, cpu):
     """As lite's engine does it: what has gathered is handed over in one call, completions are
     looked for without sleeping, nothing is registered. And no figures of single I/Os, which the
     other candidates do not collect either."""
@@ -75,7 +76,7 @@ def _run_fio(file, rw, size, depth, seconds):
         f"--iodepth_batch_complete_max={depth}", "--scramble_buffers=0", "--gtod_reduce=1",
         "--time_based", f"--runtime={round(seconds * 1000)}ms",
         f"--ramp_time={round(_WARM_UP * 1000)}ms", "--disk_util=0", "--eta=never",
-        "--output-format=json"])
+        "--output-format=json"], cpu=cpu)
     job = out["jobs"][0]
     if job["error"] != 0:
         raise CannotMeasure(f"fio failed: {os.strerror(job['error'])}")
@@ -90,9 +91,9 @@ def _candidates(program, file, case, seconds, with_fio):
     for engine in _ENGINES:
         options = ["--engine", engine, "--file", file, "--rw", rw, "--size", str(size),
                    "--depth", str(depth)]
-        out[engine] = lambda options=options: run_program(program, options, seconds)
+        out[engine] = lambda options=options: run_program(program, options, seconds, cpu=_CORE)
     if with_fio:
-        out["fio"] = lambda: _run_fio(file, rw, size, depth, seconds)
+        out["fio"] = lambda: _run_fio(file, rw, size, depth, seconds, _CORE)
     return out
 
 

@@ -123,10 +123,7 @@ def overhead(page, r):
     if r.get("overhead_large_cache"):
         case = r["overhead_large_cache"]["overhead"][0]
         page.add(f"The same at depth {case['depth']}, where each thread keeps more bdev_ios at hand than are in flight "
-                 f"(`bdev_io_cache_size` {r['overhead_large_cache']['cache']}; SPDK's default is 256). Raw callbacks submit "
-                 "the next I/O from within the last one's completion and so take the bdev_io that has just come back; "
-                 "coroutines go on after the poll, when all have come back, and what the cache cannot hold goes to the "
-                 "common pool and has to be fetched from there.", "")
+                 f"(`bdev_io_cache_size` {r['overhead_large_cache']['cache']}; SPDK's default is 256).", "")
         page.add(table(["depth"] + [f"`{n}`, ns" for n in names] + [f"`{n}` ÷ raw" for n in names[1:]],
                        [[case["depth"]] + [with_spread(case["ns"][n], 1) for n in names] +
                         [with_spread(ratios(case["ns"]["raw"], case["ns"][n]), 2) for n in names[1:]]]))
@@ -174,8 +171,12 @@ def counted(page, r):
                 "0", f"{most:.2f}", most == 0)
 
 
-def short_name(name):
-    """Of a function: without namespaces and arguments."""
+# What functions belong to, by what their names hold; the first that fits. (The provider's is C.)
+PARTS = {"the benchmark": "bench::", "the library": "spdk_io::", "Asio": "asio::", "the provider": ""}
+
+
+def without_arguments(name):
+    """A function's name without those of the call and of templates."""
     depth = 0
     kept = ""
     for c in name:
@@ -183,7 +184,12 @@ def short_name(name):
         if depth == 0:
             kept += c
         depth -= c in ")>"
-    kept = kept.replace("(anonymous namespace)", "").strip()
+    return kept.replace("(anonymous namespace)", "").strip()
+
+
+def short_name(name):
+    """Without namespaces as well."""
+    kept = without_arguments(name)
     words = [w for w in kept.split("::") if w and not w.startswith("_ZN")]
     return "::".join(words[-2:]) if words else name
 
@@ -192,15 +198,16 @@ def profiled(page, r):
     profile = r.get("counts", {}).get("profile")
     if not profile:
         return
-    page.add("Where they go, at depth 32: the benchmark's own code, the library's, and the provider's (the C library "
-             "included), for each I/O.", "")
+    page.add("Where they go, at depth 32: the benchmark's own code, the library's, Asio's, and the provider's (the C "
+             "library included), for each I/O.", "")
     groups = {}
     ours = {}
     for candidate, each in profile.items():
-        sums = {"the benchmark": 0.0, "the library": 0.0, "the provider": 0.0}
+        sums = dict.fromkeys(PARTS, 0.0)
         for name, value in each.items():
             # A coroutine of the benchmark has the operation's making and its result inlined.
-            group = ("the benchmark" if "bench::" in name else "the library" if "spdk_io::" in name else "the provider")
+            outer = without_arguments(name)
+            group = next((part for part, mark in PARTS.items() if mark in outer), "the provider")
             sums[group] += value
             if group != "the provider":
                 ours.setdefault(short_name(name), {}).setdefault(candidate, 0.0)
@@ -208,7 +215,7 @@ def profiled(page, r):
         groups[candidate] = sums
     names = list(profile)
     page.add(table([""] + [f"`{n}`" for n in names],
-                   [[g] + [f"{groups[n][g]:.0f}" for n in names] for g in ("the benchmark", "the library", "the provider")]))
+                   [[g] + [f"{groups[n][g]:.0f}" for n in names] for g in PARTS]))
     rows = sorted(ours.items(), key=lambda item: -max(item[1].values()))
     page.add(table(["function"] + [f"`{n}`" for n in names],
                    [[f"`{function}`"] + [f"{each.get(n, 0):.0f}" for n in names]
@@ -246,6 +253,8 @@ def messages(page, r):
     page.add(table(["", "SPDK's own, ns", "the library's, ns", "library ÷ SPDK (time)"],
                    [[what, with_spread(ns[raw], 0), f"`{ours}`: " + with_spread(ns[ours], 0),
                      with_spread(ratios(ns[ours], ns[raw]), 2)] for what, raw, ours in pairs]))
+    if r["provider"] != "spdk":
+        return
     got = statistics.median(ratios(ns["call"], ns["raw"]))
     page.target(f"`call` round trip ÷ raw message round trip, time ({r['provider']})", "≤ 1.15", f"{got:.2f}", got <= 1.15)
 
@@ -273,7 +282,7 @@ def files(page, r):
     part = r.get("files")
     if not part:
         return
-    page.add("### Files", "", "I/O per second on the same file (thousands), and CPU time for each I/O.", "")
+    page.add("### Files", "", "I/O per second on the same file and the same core (thousands), and CPU time for each I/O.", "")
     for what, why in part.get("skipped", {}).items():
         page.add(f"Not run: {what} ({why}).", "")
     if not part["cases"]:
@@ -350,6 +359,12 @@ def section(page, r):
         part(page, r)
 
 
+def causes():
+    """In words: the figures are in the tables."""
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "causes.md")) as f:
+        return f.read()
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("results", nargs="+", help="JSON of measure.py")
@@ -366,7 +381,8 @@ def main():
     head = ["# Performance", "",
             "Made by `scripts/bench`, which measures everything in one run: no figure here was typed. "
             "[bench/](../bench) has the programs, [performance/](performance) the raw figures of each round.", "",
-            "## Targets", "", table(["what", "target", "measured", ""], page.targets)]
+            "## Targets", "", table(["what", "target", "measured", ""], page.targets),
+            "## What is not met, and why", "", causes()]
     text = "\n".join(head + page.text).rstrip("\n") + "\n"
     if o.page:
         with open(o.page, "w") as f:

@@ -12,6 +12,10 @@
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 
+// Trying a submission that finds no memory costs more than the queue does. But only a try finds what
+// other threads have given back to the common pool: every so often.
+constexpr std::uint64_t look_further = 32;
+
 struct memory_wait::entry {
   // Whether freeing a bdev_io serves the queue: it does so through the thread's cache.
   static bool served_by_free() noexcept {
@@ -104,12 +108,13 @@ void memory_wait::fail(channel_state& channel, int code, fault why) noexcept {
 void memory_wait::on_memory(void* self) {
   auto& wait = *static_cast<memory_wait*>(self);
   wait.queued_ = false;
-  wait.resubmit();
+  wait.resubmit(true);
 }
 
-// Submits from the head until memory is short again. Runs inside spdk_bdev_free_io(), or from
-// thread::poll() as a last resort; submitting runs no user code.
-void memory_wait::resubmit() noexcept {
+// Submits from the head until memory is short again. Runs inside spdk_bdev_free_io(), which has found
+// one bdev_io for us and is asked again for the next one, or from thread::poll() as a last resort;
+// submitting runs no user code.
+void memory_wait::resubmit(bool one_is_free) noexcept {
   retry_ = false;
   while (submit_aborts() && !fifo_.empty()) {
     auto& op = static_cast<io_core&>(fifo_.front());
@@ -129,6 +134,8 @@ void memory_wait::resubmit() noexcept {
     if (rc != 0) {
       op.describe_failure(-rc);
       op.complete();
+    } else if (one_is_free && ++served_ % look_further != 0 && !fifo_.empty() && queue_entry()) {
+      return;
     }
   }
   arm();
@@ -140,16 +147,15 @@ void memory_wait::resubmit() noexcept {
 // poll tries again.
 void memory_wait::arm() noexcept {
   if (fifo_.empty() || queued_ || retry_) return;
+  // Else a bdev_io is free after all, and something else was short.
+  if (!entry_->served_by_free() || !owner_.io_at_spdk() || !queue_entry()) retry_ = true;
+}
+
+bool memory_wait::queue_entry() noexcept {
   auto& channel = static_cast<io_core&>(fifo_.front()).channel();
-  if (entry_->served_by_free() && owner_.io_at_spdk()) {
-    entry_->native.bdev = channel.bdev;
-    if (spdk_bdev_queue_io_wait(channel.bdev, channel.native, &entry_->native) == 0) {
-      queued_ = true;
-      return;
-    }
-  }
-  // A bdev_io is free after all, and something else was short.
-  retry_ = true;
+  entry_->native.bdev = channel.bdev;
+  queued_ = spdk_bdev_queue_io_wait(channel.bdev, channel.native, &entry_->native) == 0;
+  return queued_;
 }
 
 }  // namespace spdk_io::inline SPDK_IO_ABI::detail

@@ -62,7 +62,7 @@ class memory_wait {
   // Each poll: a last resort for waiters that no completion on this thread will serve.
   void poll() noexcept {
     if (retry_) [[unlikely]]
-      resubmit();
+      resubmit(false);
   }
 
   std::uint64_t total() const noexcept { return total_; }  // operations that ever waited
@@ -72,9 +72,10 @@ class memory_wait {
   static void on_memory(void* self);
   static io_core& operation_of(ready_node& node) noexcept;
   static void stop_late(io_core& op) noexcept;
-  void resubmit() noexcept;
+  void resubmit(bool one_is_free) noexcept;
   bool submit_aborts() noexcept;
   void arm() noexcept;
+  bool queue_entry() noexcept;
 
   thread_state& owner_;
   node_ring fifo_;
@@ -85,6 +86,7 @@ class memory_wait {
   bool queued_ = false;           // the entry stands in SPDK's queue
   bool retry_ = false;            // nothing will call: try again at each poll
   std::uint64_t total_ = 0;
+  std::uint64_t served_ = 0;  // by SPDK's queue
 };
 
 }  // namespace detail

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The epoll loop of the examples, for the conformance suite. Its timers are files, as on any epoll loop.
+#pragma once
+
+#include "epoll_loop.hpp"
+
+#include <sys/timerfd.h>
+
+#include <chrono>
+#include <functional>
+#include <list>
+#include <string_view>
+#include <utility>
+
+namespace spdk_io_test {
+
+class loop_under_test {
+ public:
+  static constexpr std::string_view name = "epoll";
+  static constexpr bool watches_files = true;
+
+  ~loop_under_test() {
+    for (int each : timers_) ::close(each);
+  }
+
+  auto executor() { return epoll_loop::executor{&loop_}; }
+  bool run_one() { return !stopped_ && loop_.run_one(); }
+  void stop() { stopped_ = true; }
+  void restart() { stopped_ = false; }
+  void after(std::chrono::nanoseconds duration, std::function<void()> f) {
+    const int timer = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    timers_.push_back(timer);
+    const itimerspec once{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_nsec = duration.count()}};
+    ::timerfd_settime(timer, 0, &once, nullptr);
+    loop_.watch(timer, [timer, f = std::move(f)] {
+      std::uint64_t times = 0;
+      if (::read(timer, &times, sizeof times) == sizeof times) f();
+    });
+  }
+  void watch(int file, std::function<void()> f) { loop_.watch(file, std::move(f)); }
+
+ private:
+  epoll_loop loop_;
+  std::list<int> timers_;
+  bool stopped_ = false;
+};
+
+}  // namespace spdk_io_test
