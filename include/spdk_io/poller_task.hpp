@@ -125,6 +125,10 @@ class posted_poller : public std::enable_shared_from_this<posted_poller<E>>, pri
 
 }  // namespace detail
 
+// What a poller task does where nothing is said: it sleeps if it can.
+template <executor E>
+using default_idle = std::conditional_t<timed_executor<E>, idle::backoff, idle::spin>;
+
 // Keeps a poller task running while it lives. Used on the loop's thread. Its destructor stops
 // the task; it may outlive neither the loop's thread nor, in use, the loop.
 template <executor E>
@@ -180,11 +184,7 @@ result<running_poller_task<E>> poller_task(thread& t, E ex, idle::backoff policy
 }
 template <executor E>
 result<running_poller_task<E>> poller_task(thread& t, E ex) {
-  if constexpr (timed_executor<E>) {
-    return poller_task(t, std::move(ex), idle::backoff());
-  } else {
-    return poller_task(t, std::move(ex), idle::spin());
-  }
+  return poller_task(t, std::move(ex), default_idle<E>());
 }
 
 }  // namespace spdk_io::inline SPDK_IO_ABI

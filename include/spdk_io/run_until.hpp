@@ -35,8 +35,9 @@ error loop_stopped(const thread& t);
 // rethrows what it throws. Call it on the OS thread of `t`.
 // If the loop is stopped before app has ended (its stop() was called), app is destroyed and the
 // result is errc::operation_canceled, as an error where app gives a result<T>, else thrown. The
-// errors of poller_task() come back in the same way.
-template <runnable_executor E, awaitable A, class Idle = idle::backoff>
+// errors of poller_task() come back in the same way. Without a policy, one that sleeps where the
+// executor has a timer, and spins where it has none.
+template <runnable_executor E, awaitable A, class Idle = default_idle<E>>
 std::remove_cvref_t<await_result_t<A>> run_until(E ex, thread& t, A&& app, Idle policy = {}) {
   using value = std::remove_cvref_t<await_result_t<A>>;
   auto polling = poller_task(t, ex, policy);

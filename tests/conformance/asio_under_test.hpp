@@ -4,6 +4,7 @@
 
 #include <spdk_io/adapters/asio.hpp>
 
+#include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/steady_timer.hpp>
@@ -51,6 +52,8 @@ class loop_under_test {
   }
 
   asio::io_context context_{1};
+  // Else it would be out of work, and stopped, whenever there is nothing to wait for.
+  asio::executor_work_guard<asio::io_context::executor_type> work_{context_.get_executor()};
 };
 
 }  // namespace spdk_io_test

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The epoll loop of the examples, for the conformance suite. Its timers are files, as on any epoll loop.
+// The epoll loop of the examples, for the conformance suite. Its timers are files, as on any epoll
+// loop.
 #pragma once
 
 #include "epoll_loop.hpp"
@@ -23,14 +24,19 @@ class loop_under_test {
     for (int each : timers_) ::close(each);
   }
 
-  auto executor() { return epoll_loop::executor{&loop_}; }
+  struct executor_type : epoll_loop::executor {
+    loop_under_test* whole;
+    bool run_one() { return whole->run_one(); }
+  };
+  executor_type executor() { return {{&loop_}, this}; }
   bool run_one() { return !stopped_ && loop_.run_one(); }
   void stop() { stopped_ = true; }
   void restart() { stopped_ = false; }
   void after(std::chrono::nanoseconds duration, std::function<void()> f) {
     const int timer = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     timers_.push_back(timer);
-    const itimerspec once{.it_interval = {}, .it_value = {.tv_sec = 0, .tv_nsec = duration.count()}};
+    const itimerspec once{.it_interval = {},
+                          .it_value = {.tv_sec = 0, .tv_nsec = duration.count()}};
     ::timerfd_settime(timer, 0, &once, nullptr);
     loop_.watch(timer, [timer, f = std::move(f)] {
       std::uint64_t times = 0;
