@@ -98,16 +98,22 @@ macro(spdk_io_find_lite_libraries)
 endmacro()
 
 # --- Asio -------------------------------------------------------------------------------------
-# Sets SPDK_IO_ASIO_INCLUDE_DIR where standalone Asio's headers are found.
-macro(spdk_io_find_asio)
+# Sets SPDK_IO_ASIO_INCLUDE_DIR where standalone Asio's headers are found, and
+# SPDK_IO_BOOST_ASIO_INCLUDE_DIR where Boost.Asio's are, of Boost 1.74 or later.
+macro(spdk_io_find_asios)
   find_path(SPDK_IO_ASIO_INCLUDE_DIR asio/io_context.hpp)
+  find_path(SPDK_IO_BOOST_ASIO_INCLUDE_DIR boost/asio/execution/context.hpp)
 endmacro()
 
-# What users of the Asio adapter compile with.
-function(spdk_io_use_asio target core)
-  target_include_directories(${target} SYSTEM INTERFACE ${SPDK_IO_ASIO_INCLUDE_DIR})
-  # Asio 1.22 only recognises Clang's coroutines when told about them.
-  target_compile_definitions(${target} INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED
-    $<$<CXX_COMPILER_ID:Clang>:ASIO_HAS_CO_AWAIT ASIO_HAS_STD_COROUTINE>)
+# What users of the adapter for <asio> compile with: asio, standalone, or boost_asio.
+function(spdk_io_use_asio target asio core)
+  string(TOUPPER ${asio} prefix)
+  target_include_directories(${target} SYSTEM INTERFACE ${SPDK_IO_${prefix}_INCLUDE_DIR})
+  if(asio STREQUAL "asio")
+    target_compile_definitions(${target} INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED)
+  endif()
+  # Asio 1.22 and older only recognise Clang's coroutines when told about them.
+  target_compile_definitions(${target} INTERFACE
+    $<$<CXX_COMPILER_ID:Clang>:${prefix}_HAS_CO_AWAIT ${prefix}_HAS_STD_COROUTINE>)
   target_link_libraries(${target} INTERFACE ${core})
 endfunction()

@@ -9,6 +9,7 @@
 #include <spdk/thread.h>
 
 #include <algorithm>
+#include <cstdio>
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 namespace {
@@ -68,6 +69,28 @@ void poll_driver::detach() noexcept {
   state_->set_waker(nullptr);
   state_->end_sleep();
   state_->has_poller_task = false;
+}
+
+error poll_driver::ran_elsewhere(std::string_view executor) const {
+  error e(std::errc::operation_not_permitted, operation_kind::run,
+          concat("poller task: stopped, since ", executor,
+                 " ran it on another OS thread than that of thread \"", state_->name,
+                 "\"; let that OS thread alone run the executor (a strand is not enough), or give "
+                 "each OS thread an executor and a thread of its own"));
+  std::fprintf(stderr, "spdk-io: %s\n", e.message().c_str());
+  return e;
+}
+
+// A sleep that was announced stays so: whoever would wake the thread finds nobody, and the next
+// task that is attached ends it.
+result<void> poll_driver::leave(std::string_view executor) {
+  error e = ran_elsewhere(executor);
+  if (attached_) {
+    attached_ = false;
+    state_->set_waker(nullptr);
+    state_->has_poller_task = false;
+  }
+  return std::unexpected(std::move(e));
 }
 
 bool poll_driver::thread_alive() const noexcept { return state_->phase == thread_phase::running; }

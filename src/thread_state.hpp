@@ -149,7 +149,8 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   std::size_t idle_runs = 0;          // entries of this poll that said they had nothing to do
   native_end at_end = native_end::destroy;
   bool reactor_polls = false;  // calls spdk_thread_poll(); see reactor_driver.hpp
-  bool has_poller_task = false;
+  // Any thread: see poll_driver::leave().
+  std::atomic<bool> has_poller_task = false;
   std::string poller_task_executor;  // for the message of a second one
 
  private:

@@ -207,6 +207,43 @@ TEST_F(poller_coroutine, a_second_one_throws) {
   EXPECT_FALSE(first.done());
 }
 
+TEST_F(poller_coroutine, resumed_on_another_os_thread_it_throws_and_lets_another_start) {
+  auto elsewhere = [&](auto f) { std::thread(f).join(); };
+  for (bool sleeps : {false, true}) {
+    SCOPED_TRACE(sleeps);
+    auto polling = sleeps ? sio::poller_coroutine<tiny::task>(thread, tiny::handle{&loop}, sleepy)
+                          : sio::poller_coroutine<tiny::task>(thread, yield());
+    loop.spawn(polling);
+    settle();
+    ASSERT_FALSE(polling.done());
+    ASSERT_EQ(loop.sleep.has_value(), sleeps);
+    elsewhere([&] {
+      loop.end_sleep();
+      loop.run_one();
+    });
+    ASSERT_TRUE(polling.done());
+    try {
+      polling.check();
+      FAIL() << "it did not throw";
+    } catch (const std::system_error& e) {
+      EXPECT_STREQ(e.what(),
+                   "poller task: stopped, since a coroutine ran it on another OS thread than that "
+                   "of thread \"main\"; let that OS thread alone run the executor (a strand is not "
+                   "enough), or give each OS thread an executor and a thread of its own");
+    }
+    bool ran = false;
+    ASSERT_TRUE(thread.ref().send([&] { ran = true; }));
+    std::stop_source stop_next;
+    auto next = sio::poller_coroutine<tiny::task>(thread, yield(), stop_next.get_token());
+    loop.spawn(next);
+    settle();
+    EXPECT_TRUE(ran);
+    stop_next.request_stop();
+    settle();
+    EXPECT_TRUE(next.done());
+  }
+}
+
 TEST_F(poller_coroutine, destroyed_while_suspended_lets_another_start) {
   {
     auto polling = sio::poller_coroutine<tiny::task>(thread, tiny::handle{&loop}, sleepy);

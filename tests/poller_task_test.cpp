@@ -407,6 +407,113 @@ TEST_F(poller_task, an_exception_on_the_way_to_sleep_does_not_end_it) {
   EXPECT_TRUE(ran);
 }
 
+// An executor that runs something on another OS thread.
+
+constexpr const char* ran_elsewhere =
+    "poller task: stopped, since the test's loop ran it on another OS thread than that of thread "
+    "\"main\"; let that OS thread alone run the executor (a strand is not enough), or give each OS "
+    "thread an executor and a thread of its own";
+
+template <class F>
+void elsewhere(F f) {
+  std::thread(f).join();
+}
+
+void expect_failure(const sio::error* failure) {
+  ASSERT_TRUE(failure);
+  EXPECT_EQ(failure->message(), ran_elsewhere);
+  EXPECT_TRUE(*failure == std::errc::operation_not_permitted);
+}
+
+TEST_F(poller_task, run_on_another_os_thread_it_fails_and_says_so) {
+  auto polling = must(sio::poller_task(thread, manual_loop::post_only(loop)));
+  bool ran = false;
+  ASSERT_TRUE(thread.ref().send([&] { ran = true; }));
+  EXPECT_FALSE(polling.failure());
+  testing::internal::CaptureStderr();
+  elsewhere([&] { loop.run_one(); });
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            std::string("spdk-io: ") + ran_elsewhere + "\n");
+  EXPECT_FALSE(ran);
+  EXPECT_EQ(loop.posted(), 0u);
+  EXPECT_TRUE(polling.stopped());
+  expect_failure(polling.failure());
+
+  // Until it is stopped, it is still the thread's.
+  EXPECT_FALSE(sio::poller_task(thread, manual_loop::post_only(loop)));
+  polling.stop();
+  expect_failure(polling.failure());
+  auto again = must(sio::poller_task(thread, manual_loop::post_only(loop)));
+  loop.run_one();
+  EXPECT_TRUE(ran);
+  EXPECT_FALSE(again.failure());
+}
+
+TEST_F(poller_task, woken_on_another_os_thread_it_fails) {
+  for (bool by_timer : {false, true}) {
+    SCOPED_TRACE(by_timer);
+    auto polling = must(sio::poller_task(thread, manual_loop::with_everything(loop), sleepy));
+    settle(loop);
+    ASSERT_TRUE(loop.armed());
+    if (by_timer) {
+      elsewhere([&] { loop.fire(); });
+    } else {
+      ASSERT_TRUE(thread.ref().send([] {}));
+      elsewhere([&] { settle(loop); });
+    }
+    expect_failure(polling.failure());
+    // What comes later, anywhere, finds that it is over.
+    ASSERT_TRUE(thread.ref().send([] {}));
+    elsewhere([&] { loop.fire(); });
+    settle(loop);
+    EXPECT_EQ(loop.posted(), 0u);
+    polling.stop();
+    EXPECT_EQ(loop.armed(), std::nullopt);
+    thread.poll();
+  }
+}
+
+TEST_F(poller_task, what_is_left_of_a_stopped_one_may_be_run_anywhere) {
+  auto polling = must(sio::poller_task(thread, manual_loop::post_only(loop)));
+  polling.stop();
+  testing::internal::CaptureStderr();
+  elsewhere([&] { settle(loop); });
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  EXPECT_FALSE(polling.failure());
+}
+
+// What it posts comes back until it was run on the thread's own OS thread.
+TEST_F(poller_task, its_failure_lets_run_one_return_on_its_own_os_thread) {
+  auto polling = must(sio::poller_task(thread, manual_loop::post_only(loop)));
+  polling.return_on_failure();
+  for (int i = 0; i < 3; ++i) {
+    elsewhere([&] { loop.run_one(); });
+    EXPECT_EQ(loop.posted(), 1u);
+  }
+  expect_failure(polling.failure());
+  EXPECT_TRUE(loop.run_one());
+  EXPECT_EQ(loop.posted(), 0u);
+}
+
+TEST_F(poller_task, run_until_returns_its_failure) {
+  struct other_thread : manual_loop::with_everything {
+    using with_everything::with_everything;
+    bool run_one() {
+      bool ran = false;
+      elsewhere([&] { ran = with_everything::run_one(); });
+      return ran;
+    }
+  };
+  auto app = []() -> sio::task<sio::result<int>> {
+    auto slept = co_await sio::sleep_for(24h);
+    co_return slept ? 1 : 0;
+  };
+  auto r = sio::run_until(other_thread(loop), thread, app());
+  ASSERT_FALSE(r);
+  expect_failure(&r.error());
+  settle(loop);
+}
+
 // Against the real thing: were a wake-up lost, one of these would sleep for an hour.
 TEST_F(poller_task, no_message_from_another_os_thread_is_slept_over) {
   sio::run_loop real;

@@ -59,16 +59,19 @@ Task poll_with_backoff(std::shared_ptr<thread_state> state, Runtime runtime, idl
     if (duration.count() == 0) {
       or_die([&] { driver.poll(); });
       co_await runtime.yield();
+      driver.stay_or_leave("a coroutine").value();
       continue;
     }
     driver.announce_sleep();
     const bool sleeps = or_die([&] { return driver.last_look(); });
     if (sleeps) {
       co_await runtime.sleep_for(duration);
+      driver.stay_or_leave("a coroutine").value();
       driver.awake();
     } else {
       driver.awake();
       co_await runtime.yield();
+      driver.stay_or_leave("a coroutine").value();
     }
   }
 }
@@ -81,6 +84,7 @@ Task poll_spinning(std::shared_ptr<thread_state> state, Yield yield, std::stop_t
   while (!stop.stop_requested() && driver.thread_alive()) {
     or_die([&] { driver.poll(); });
     co_await yield();
+    driver.stay_or_leave("a coroutine").value();
   }
 }
 
@@ -90,7 +94,8 @@ Task poll_spinning(std::shared_ptr<thread_state> state, Yield yield, std::stop_t
 // thread ends; spawn it like any other task:
 //   my::spawn(spdk_io::poller_coroutine<my::task<void>>(t, [] { return my::yield(); }));
 // `yield` returns what this runtime awaits to let its other tasks run. The coroutine runs on the
-// OS thread of `t`. If the thread has a poller task already, it throws std::system_error.
+// OS thread of `t`. If the thread has a poller task already, it throws std::system_error; so it
+// does where the runtime resumes it on another OS thread, and then says so on stderr as well.
 template <class Task, std::invocable Yield>
 Task poller_coroutine(thread& t, Yield yield, std::stop_token stop = {}, poll_budget budget = {}) {
   return detail::poll_spinning<Task>(t.shared_state(), std::move(yield), std::move(stop), budget);

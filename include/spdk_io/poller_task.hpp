@@ -2,15 +2,18 @@
 // The task that polls an SPDK thread on an executor, as one task among the executor's others.
 #pragma once
 
-#include <spdk_io/detail/os_thread.hpp>
 #include <spdk_io/detail/poll_driver.hpp>
+#include <spdk_io/error.hpp>
 #include <spdk_io/executor.hpp>
 #include <spdk_io/idle.hpp>
 #include <spdk_io/thread.hpp>
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <type_traits>
 #include <utility>
 
@@ -48,13 +51,15 @@ class posted_poller : public std::enable_shared_from_this<posted_poller<E>>, pri
 
   // On the loop's thread.
   void stop() noexcept {
-    if (stopped_) return;
-    stopped_ = true;
+    if (stopped_.exchange(true)) return;
     driver_.detach();
     if constexpr (timed_executor<E>) timer_->cancel();
   }
 
-  bool stopped() const noexcept { return stopped_; }
+  bool stopped() const noexcept { return stopped_ || failed_; }
+  const error* failure() const noexcept { return failed_ ? &*failure_ : nullptr; }
+
+  void return_on_failure() noexcept { calls_owner_ = true; }
 
  private:
   struct turn_function {
@@ -69,10 +74,33 @@ class posted_poller : public std::enable_shared_from_this<posted_poller<E>>, pri
 
   void post() { executor_.post(turn_function{this->shared_from_this()}); }
 
+  // First in whatever the executor runs, since it may do so on any OS thread, and stop() may have
+  // come before. On another one than the thread's own nothing of the task is touched.
+  bool over() {
+    if (driver_.on_own_os_thread()) [[likely]]
+      return stopped_ || failed_;
+    if (!stopped_ && !refused_.exchange(true)) refuse();
+    return true;
+  }
+
+  void refuse() {
+    failure_ = driver_.ran_elsewhere(executor_name(executor_));
+    failed_ = true;
+    if (calls_owner_) call_owner();
+  }
+
+  // The OS thread of the polled thread may wait in run_one(), with nothing left that would be run
+  // there: posted again and again until it is, or the task is stopped there.
+  void call_owner() {
+    if (driver_.on_own_os_thread() || stopped_) return;
+    std::this_thread::yield();
+    executor_.post([self = this->shared_from_this()] { self->call_owner(); });
+  }
+
   // Posts itself (or arms its timer) before it runs user code: an exception that leaves that
   // code, and with it the executor's run function, does not end the task.
   void turn() {
-    if (stopped_) return;
+    if (over()) return;
     if (!driver_.thread_alive()) return stop();
     if constexpr (timed_executor<E>) {
       if (auto duration = driver_.may_sleep(); duration.count() > 0) return go_to_sleep(duration);
@@ -90,12 +118,12 @@ class posted_poller : public std::enable_shared_from_this<posted_poller<E>>, pri
   }
 
   void sleep_ended(std::uint64_t sleep) {
-    if (sleep == sleep_) wake_up();
+    if (!over() && sleep == sleep_) wake_up();
   }
 
   // The end of a sleep, whoever ends it: only the first one counts.
   void wake_up() {
-    if (stopped_ || !asleep_) return;
+    if (over() || !asleep_) return;
     asleep_ = false;
     ++sleep_;
     driver_.awake();
@@ -106,7 +134,7 @@ class posted_poller : public std::enable_shared_from_this<posted_poller<E>>, pri
   static bool on_wake(waker& w) noexcept {
     auto& self = static_cast<posted_poller&>(w);
     if constexpr (!waking_executor<E>) {
-      if (self.os_thread_ != this_os_thread()) return false;
+      if (!self.driver_.on_own_os_thread()) return false;
     }
     if (auto me = self.weak_from_this().lock()) {
       self.executor_.post([me = std::move(me)] { me->wake_up(); });
@@ -119,8 +147,11 @@ class posted_poller : public std::enable_shared_from_this<posted_poller<E>>, pri
   std::optional<typename timer_of<E>::type> timer_;
   std::uint64_t sleep_ = 0;
   bool asleep_ = false;
-  bool stopped_ = false;
-  const void* os_thread_ = this_os_thread();
+  std::atomic<bool> stopped_ = false;
+  std::atomic<bool> refused_ = false;      // by the OS thread that writes failure_
+  std::atomic<bool> failed_ = false;       // failure_ is there
+  std::atomic<bool> calls_owner_ = false;  // see call_owner()
+  std::optional<error> failure_;
 };
 
 }  // namespace detail
@@ -149,8 +180,20 @@ class running_poller_task {
     if (task_) task_->stop();
   }
 
-  // Stopped, or the thread has ended.
+  // Stopped, or failed, or the thread has ended.
   bool stopped() const noexcept { return !task_ || task_->stopped(); }
+
+  // Why it ended by itself: the executor ran it on another OS thread than that of the polled
+  // thread, where it must not poll. Null while it has not, and after stop() as before. The error
+  // was written to stderr as well. The thread can be polled again after stop(). Lives as long as
+  // this handle.
+  const error* failure() const noexcept { return task_ ? task_->failure() : nullptr; }
+
+  // For loops that are run by run_one() on the OS thread of the polled thread until something has
+  // happened there, as run_until() does: where the task fails, elsewhere, run_one() returns here.
+  void return_on_failure() noexcept {
+    if (task_) task_->return_on_failure();
+  }
 
  private:
   std::shared_ptr<detail::posted_poller<E>> task_;
@@ -160,9 +203,13 @@ class running_poller_task {
 // so that the executor's own tasks, timers and sockets get their turn. It ends when the handle
 // is stopped or destroyed, or with the thread.
 //
-// Call it on the OS thread of `t`, which must be the loop's. backoff needs an executor with a
-// timer; a message from another thread wakes a sleeping loop at once where post() is
-// thread-safe, and within max_sleep elsewhere.
+// Call it on the OS thread of `t`, which must be the loop's, and the only one that runs it: run on
+// another one (by an io_context with several OS threads, with or without a strand), the task polls
+// no more, says so on stderr, and keeps the error; see running_poller_task::failure().
+//
+// backoff needs an executor with a timer; a message from another thread wakes a sleeping loop at
+// once where post() is thread-safe, and within max_sleep elsewhere.
+//
 // Errors: the thread has a poller task already; it has ended; it belongs to another OS thread.
 // An exception that leaves a continuation which nobody awaits leaves the executor's run
 // function; the task goes on.

@@ -35,26 +35,29 @@ error loop_stopped(const thread& t);
 // rethrows what it throws. Call it on the OS thread of `t`.
 // If the loop is stopped before app has ended (its stop() was called), app is destroyed and the
 // result is errc::operation_canceled, as an error where app gives a result<T>, else thrown. The
-// errors of poller_task() come back in the same way. Without a policy, one that sleeps where the
-// executor has a timer, and spins where it has none.
+// errors of poller_task() come back in the same way, and its failure where other OS threads run the
+// loop as well. Without a policy it is one that sleeps where the executor has a timer, and that spins
+// where it has none.
 template <runnable_executor E, awaitable A, class Idle = default_idle<E>>
 std::remove_cvref_t<await_result_t<A>> run_until(E ex, thread& t, A&& app, Idle policy = {}) {
   using value = std::remove_cvref_t<await_result_t<A>>;
   auto polling = poller_task(t, ex, policy);
   if (!polling) return detail::fail_with<value>(polling.error());
+  polling->return_on_failure();
   detail::outcome<value> outcome;
   bool stopped = false;
   {
     // Owns app, which is destroyed here, before what it awaits could go on below.
     auto root = detail::run_into<A>(std::forward<A>(app), outcome);
     detail::start_as(t.state(), root);
-    while (!root.done() && !stopped) stopped = !ex.run_one();
+    while (!root.done() && !stopped && !polling->failure()) stopped = !ex.run_one();
     stopped = !root.done();
   }
   polling->stop();
   detail::drain(t);
-  if (stopped) return detail::fail_with<value>(detail::loop_stopped(t));
-  return outcome.take();
+  if (!stopped) return outcome.take();
+  const error* failure = polling->failure();
+  return detail::fail_with<value>(failure ? *failure : detail::loop_stopped(t));
 }
 
 // The same on a run_loop of its own.

@@ -2,18 +2,10 @@
 // Asio contexts and SPDK threads that end, in either order, with I/O under way: SPDK lets go of a
 // buffer before the coroutine that owns it goes. (Run it under ASan, too: the buffers are ordinary
 // memory.)
+#include "asio_library.hpp"
 #include "devices.hpp"
 
-#include <spdk_io/adapters/asio.hpp>
-
 #include <gtest/gtest.h>
-
-#include <asio/bind_cancellation_slot.hpp>
-#include <asio/cancellation_signal.hpp>
-#include <asio/detached.hpp>
-#include <asio/experimental/awaitable_operators.hpp>
-#include <asio/strand.hpp>
-#include <asio/thread_pool.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -153,6 +145,8 @@ TEST_F(asio_shutdown, a_context_with_handlers_that_are_posted_and_not_run) {
   expect_dropped(1);
 }
 
+#ifdef SPDK_IO_TEST_SLOTS
+
 TEST_F(asio_shutdown, a_context_with_io_that_is_being_aborted) {
   auto disk = open_delay();
   asio::cancellation_signal signal;
@@ -194,24 +188,6 @@ TEST_F(asio_shutdown, a_signal_that_goes_after_its_context) {
   expect_dropped(0);
 }
 
-TEST_F(asio_shutdown, sleeps_calls_and_operations_that_failed_at_the_start) {
-  auto gone_thread = must(sio::thread::create("gone")).ref();
-  auto second = must(sio::thread::create("second"));
-  auto watch = std::make_shared<int>();
-  auto handler = [&](auto value) {
-    return asio::bind_executor(*ctx, [this, watch](decltype(value)) { ++resumed; });
-  };
-  sio::sleep_for(1h).async(handler(sio::result<void>()));
-  gone_thread.call([] {}).async(handler(sio::result<void>()));
-  second.ref().call([] { return 1; }).async(handler(sio::result<int>()));
-  sio::with_timeout(sio::sleep_for(1h), 2h).async(handler(sio::result<void>()));
-  EXPECT_EQ(watch.use_count(), 5);
-  ctx.reset();
-  EXPECT_EQ(watch.use_count(), 1);
-  second.poll();  // runs what was sent; nobody waits for its result
-  expect_dropped(0);
-}
-
 TEST_F(asio_shutdown, a_context_with_io_on_a_strand_and_in_both_branches_of_a_group) {
   using namespace asio::experimental::awaitable_operators;
   auto disk = open_delay();
@@ -231,6 +207,34 @@ TEST_F(asio_shutdown, a_context_with_io_on_a_strand_and_in_both_branches_of_a_gr
   EXPECT_EQ(in_flight(), 2u);
   ctx.reset();
   expect_dropped(2);
+}
+
+#else
+
+SPDK_IO_TEST_NEEDS_SLOTS(asio_shutdown, a_context_with_io_that_is_being_aborted)
+SPDK_IO_TEST_NEEDS_SLOTS(asio_shutdown, a_context_whose_signal_went_before)
+SPDK_IO_TEST_NEEDS_SLOTS(asio_shutdown, a_signal_that_goes_after_its_context)
+SPDK_IO_TEST_NEEDS_SLOTS(asio_shutdown,
+                         a_context_with_io_on_a_strand_and_in_both_branches_of_a_group)
+
+#endif
+
+TEST_F(asio_shutdown, sleeps_calls_and_operations_that_failed_at_the_start) {
+  auto gone_thread = must(sio::thread::create("gone")).ref();
+  auto second = must(sio::thread::create("second"));
+  auto watch = std::make_shared<int>();
+  auto handler = [&](auto value) {
+    return asio::bind_executor(*ctx, [this, watch](decltype(value)) { ++resumed; });
+  };
+  sio::sleep_for(1h).async(handler(sio::result<void>()));
+  gone_thread.call([] {}).async(handler(sio::result<void>()));
+  second.ref().call([] { return 1; }).async(handler(sio::result<int>()));
+  sio::with_timeout(sio::sleep_for(1h), 2h).async(handler(sio::result<void>()));
+  EXPECT_EQ(watch.use_count(), 5);
+  ctx.reset();
+  EXPECT_EQ(watch.use_count(), 1);
+  second.poll();  // runs what was sent; nobody waits for its result
+  expect_dropped(0);
 }
 
 // The buffer of one coroutine's read belongs to another one, which waits for a read, for a timer
@@ -289,7 +293,7 @@ TEST_F(asio_shutdown, a_buffer_may_belong_to_another_handler) {
   disk.read(spans[2], 0).async(asio::bind_executor(*ctx, [this](sio::result<void>) { ++resumed; }));
   auto timer = std::make_shared<asio::steady_timer>(*ctx, 1h);
   asio::steady_timer& t = *timer;
-  t.async_wait([timer = std::move(timer), owned = std::move(buffers[2])](asio::error_code) {});
+  t.async_wait([timer = std::move(timer), owned = std::move(buffers[2])](asio_error_code) {});
   poll_times(100);
   EXPECT_EQ(in_flight(), 3u);
   EXPECT_EQ(gone, 0);
@@ -326,8 +330,8 @@ TEST_F(asio_shutdown, poller_coroutines_that_are_suspended) {
     ctx.emplace();
     gone = 0;
     asio::co_spawn(*ctx,
-                   spins ? sio::adapters::asio::poller_task(main_thread(), sio::idle::spin())
-                         : sio::adapters::asio::poller_task(
+                   spins ? adapter::poller_task(main_thread(), sio::idle::spin())
+                         : adapter::poller_task(
                                main_thread(), sio::idle::backoff{.spin_for = 0ns, .max_sleep = 1h}),
                    asio::detached);
     // Goes to sleep where it can.
@@ -491,10 +495,9 @@ TEST_F(asio_ending_thread, whose_poller_coroutine_is_in_the_context) {
   for (bool thread_first : {false, true}) {
     ctx.emplace();
     if (!second) second = must(sio::thread::create("second"));
-    asio::co_spawn(*ctx, sio::adapters::asio::poller_task(*second), asio::detached);
+    asio::co_spawn(*ctx, adapter::poller_task(*second), asio::detached);
     for (int i = 0; i < 10; ++i) ctx->poll_one();
-    asio::co_spawn(*ctx, sio::adapters::asio::poller_task(main_thread(), sio::idle::spin()),
-                   asio::detached);
+    asio::co_spawn(*ctx, adapter::poller_task(main_thread(), sio::idle::spin()), asio::detached);
     for (int i = 0; i < 10; ++i) ctx->poll_one();
     if (thread_first) second.reset();
     ctx.reset();

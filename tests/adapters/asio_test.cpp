@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // SPDK beside other work on an asio::io_context.
+#include "asio_library.hpp"
 #include "spdk_test.hpp"
 #include "started.hpp"
 
-#include <spdk_io/adapters/asio.hpp>
-
 #include <gtest/gtest.h>
-
-#include <asio/detached.hpp>
-#include <asio/strand.hpp>
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -26,9 +25,9 @@ namespace {
 using namespace spdk_io_test;
 using namespace std::chrono_literals;
 
-static_assert(sio::waking_executor<sio::adapters::asio::executor>);
-static_assert(sio::timed_executor<sio::adapters::asio::executor>);
-static_assert(sio::runnable_executor<sio::adapters::asio::executor>);
+static_assert(sio::waking_executor<adapter::executor>);
+static_assert(sio::timed_executor<adapter::executor>);
+static_assert(sio::runnable_executor<adapter::executor>);
 
 constexpr sio::idle::backoff long_sleep{.spin_for = 0ns, .max_sleep = 1h};
 
@@ -53,9 +52,8 @@ TEST_F(asio_adapter, poller_task_is_a_coroutine_among_others) {
     std::stop_source stop;
     bool ended = false;
     int got = 0;
-    auto polling =
-        spins ? sio::adapters::asio::poller_task(thread, sio::idle::spin(), stop.get_token())
-              : sio::adapters::asio::poller_task(thread, sio::idle::backoff(), stop.get_token());
+    auto polling = spins ? adapter::poller_task(thread, sio::idle::spin(), stop.get_token())
+                         : adapter::poller_task(thread, sio::idle::backoff(), stop.get_token());
     asio::co_spawn(ctx, std::move(polling), [&](std::exception_ptr e) { ended = !e; });
     asio::co_spawn(ctx, sleepy(4), [&](std::exception_ptr, int value) {
       got = value;
@@ -86,9 +84,10 @@ TEST_F(asio_adapter, a_second_poller_task_is_refused) {
   auto second = sio::poller_task(thread, ctx);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().message(),
-            "poller task: thread \"main\" already has one (started on an asio::io_context)");
+            std::string("poller task: thread \"main\" already has one (started on ") +
+                context_name + ")");
   std::exception_ptr thrown;
-  asio::co_spawn(ctx, sio::adapters::asio::poller_task(thread), [&](std::exception_ptr e) {
+  asio::co_spawn(ctx, adapter::poller_task(thread), [&](std::exception_ptr e) {
     thrown = e;
     polling.stop();
   });
@@ -99,8 +98,7 @@ TEST_F(asio_adapter, a_second_poller_task_is_refused) {
 TEST_F(asio_adapter, the_poller_coroutine_ends_with_its_thread) {
   std::optional<sio::thread> further = must(sio::thread::create("further"));
   bool ended = false;
-  asio::co_spawn(ctx, sio::adapters::asio::poller_task(*further),
-                 [&](std::exception_ptr e) { ended = !e; });
+  asio::co_spawn(ctx, adapter::poller_task(*further), [&](std::exception_ptr e) { ended = !e; });
   asio::post(ctx, [&] { further.reset(); });
   ctx.run();
   EXPECT_TRUE(ended);
@@ -121,7 +119,7 @@ TEST_F(asio_adapter, timers_fire_under_saturated_io) {
   };
   int fired = 0;
   asio::steady_timer timer(ctx);
-  std::function<void(const asio::error_code&)> on_time = [&](const asio::error_code& e) {
+  std::function<void(const asio_error_code&)> on_time = [&](const asio_error_code& e) {
     ASSERT_FALSE(e);
     stop = ++fired == 5;
     if (stop) return;
@@ -295,8 +293,7 @@ TEST_F(asio_adapter, no_message_from_another_os_thread_is_slept_over) {
   EXPECT_EQ(sio::run_until(ctx, thread, calls(), long_sleep), 500);
 
   std::stop_source stop;
-  asio::co_spawn(ctx, sio::adapters::asio::poller_task(thread, long_sleep, stop.get_token()),
-                 asio::detached);
+  asio::co_spawn(ctx, adapter::poller_task(thread, long_sleep, stop.get_token()), asio::detached);
   int total = 0;
   auto as_awaitable = [&]() -> asio::awaitable<void> {
     for (int i = 0; i < 500; ++i) {
@@ -309,6 +306,82 @@ TEST_F(asio_adapter, no_message_from_another_os_thread_is_slept_over) {
   asio::co_spawn(ctx, as_awaitable(), asio::detached);
   ctx.run();
   EXPECT_EQ(total, 500);
+}
+
+// ---- an io_context that several OS threads run ------------------------------------------------
+
+std::string ran_elsewhere(std::string_view executor) {
+  return "poller task: stopped, since " + std::string(executor) +
+         " ran it on another OS thread than that of thread \"main\"; let that OS thread alone run "
+         "the executor (a strand is not enough), or give each OS thread an executor and a thread "
+         "of "
+         "its own";
+}
+
+TEST_F(asio_adapter, a_poller_task_that_another_os_thread_runs_fails) {
+  for (auto policy : {sio::idle::backoff(), long_sleep}) {
+    auto polling = must(sio::poller_task(thread, ctx, policy));
+    if (policy.max_sleep == long_sleep.max_sleep) ctx.poll();  // asleep
+    bool ran = false;
+    ASSERT_TRUE(thread.ref().send([&] { ran = true; }));
+    std::thread([&] {
+      ctx.restart();
+      while (!polling.failure()) ctx.poll_one();
+    }).join();
+    EXPECT_TRUE(polling.stopped());
+    ASSERT_TRUE(polling.failure());
+    EXPECT_EQ(polling.failure()->message(), ran_elsewhere(context_name));
+    EXPECT_FALSE(ran);
+    polling.stop();
+    // The thread is as it was, and so is the io_context.
+    ctx.restart();
+    EXPECT_EQ(sio::run_until(ctx, thread, sleepy(3)), 3);
+    EXPECT_TRUE(ran);
+    ctx.restart();
+  }
+}
+
+TEST_F(asio_adapter, a_poller_coroutine_that_another_os_thread_resumes_ends_with_an_exception) {
+  for (bool spins : {false, true}) {
+    SCOPED_TRACE(spins);
+    std::exception_ptr thrown;
+    auto ended = [&](std::exception_ptr e) { thrown = e; };
+    auto polling = spins ? adapter::poller_task(thread, sio::idle::spin())
+                         : adapter::poller_task(thread, long_sleep);
+    asio::co_spawn(asio::make_strand(ctx), std::move(polling), ended);
+    ctx.restart();
+    for (int i = 0; i < 10; ++i) ctx.poll_one();
+    ASSERT_TRUE(thread.ref().send([] {}));
+    std::thread([&] { ctx.run(); }).join();
+    ASSERT_TRUE(thrown);
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const std::exception& e) {
+      EXPECT_EQ(e.what(), ran_elsewhere("a coroutine"));
+    }
+    ctx.restart();
+    EXPECT_EQ(sio::run_until(ctx, thread, sleepy(3)), 3);
+  }
+}
+
+// The other OS thread gets a turn at some time; this one waits in the io_context, perhaps for ever.
+TEST_F(asio_adapter, run_until_returns_where_another_os_thread_runs_its_io_context) {
+  auto as_task = []() -> sio::task<sio::result<void>> { co_return co_await sio::sleep_for(24h); };
+  auto as_awaitable = [](asio::io_context& c) -> asio::awaitable<sio::result<void>> {
+    asio::steady_timer timer(c, 24h);
+    co_await timer.async_wait(asio::use_awaitable);
+    co_return sio::result<void>();
+  };
+  for (bool task : {false, true}) {
+    asio::io_context shared;
+    auto work = asio::make_work_guard(shared);
+    std::thread other([&] { shared.run(); });
+    auto r = task ? sio::run_until(shared, thread, as_task(), sio::idle::spin())
+                  : sio::run_until(shared, thread, as_awaitable(shared));
+    EXPECT_EQ(r ? "no error" : r.error().message(), ran_elsewhere(context_name));
+    shared.stop();
+    other.join();
+  }
 }
 
 }  // namespace

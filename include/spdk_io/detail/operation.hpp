@@ -27,6 +27,11 @@ inline void leave_promise(ready_node& node) noexcept {
   static_cast<stop_aware_promise*>(node.context)->unregister();
 }
 
+// Which adapter's async_start() takes a token: the first of these with a function for it.
+struct any_token_last {};
+struct any_token : any_token_last {};
+struct own_token : any_token {};
+
 template <class Derived, class T, class Node = ready_node>
 class operation_base : public Node {
  public:
@@ -52,7 +57,7 @@ class operation_base : public Node {
   // disk.read(block, 0).async(asio::use_awaitable).
   template <class Token>
   auto async(Token&& token) && {
-    return async_start(std::move(self()), std::forward<Token>(token));
+    return async_start(std::move(self()), std::forward<Token>(token), own_token());
   }
 
   // Where it goes on when it is complete: `run` is called from thread::poll() with this node.

@@ -2,6 +2,7 @@
 // The one body of all poller tasks: when to poll, when to yield, when and how long to sleep.
 #pragma once
 
+#include <spdk_io/detail/os_thread.hpp>
 #include <spdk_io/detail/waker.hpp>
 #include <spdk_io/error.hpp>
 #include <spdk_io/idle.hpp>
@@ -16,7 +17,8 @@ namespace spdk_io::inline SPDK_IO_ABI::detail {
 
 class thread_state;
 
-// Used on its thread's OS thread. Attached while it lives: a thread has at most one.
+// Made and used on its thread's OS thread, but for on_own_os_thread() and what is for the case that
+// an executor ran its task elsewhere. Attached while it lives: a thread has at most one.
 class poll_driver {
  public:
   poll_driver(std::shared_ptr<thread_state> state, idle::spin, poll_budget budget) noexcept;
@@ -29,6 +31,20 @@ class poll_driver {
   // Error: the thread has a poller task already (the message says on which executor).
   result<void> attach(std::string_view executor, waker* w);
   void detach() noexcept;
+
+  bool on_own_os_thread() const noexcept { return this_os_thread() == os_thread_; }
+
+  // On another OS thread than its own: the error that says so, which is also written to stderr,
+  // since those who could take it may never look.
+  error ran_elsewhere(std::string_view executor) const;
+
+  // For a task that is destroyed where it was run: nothing on a thread's own OS thread, elsewhere
+  // ran_elsewhere(), and it is detached, as far as another OS thread can do that.
+  result<void> stay_or_leave(std::string_view executor) {
+    if (on_own_os_thread()) [[likely]]
+      return {};
+    return leave(executor);
+  }
 
   // False once the thread has ended: nothing is left to poll.
   bool thread_alive() const noexcept;
@@ -47,7 +63,9 @@ class poll_driver {
 
  private:
   void note_work(std::size_t done) noexcept;
+  result<void> leave(std::string_view executor);
 
+  const void* os_thread_ = this_os_thread();
   std::shared_ptr<thread_state> state_;
   poll_budget budget_;
   std::uint64_t budget_ticks_;
