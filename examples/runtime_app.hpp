@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the three runtime examples run: the same coroutine, whatever the loop.
+// What the runtime examples run: the same coroutine, whatever the loop.
 #pragma once
 
 #include <spdk_io/spdk_io.hpp>

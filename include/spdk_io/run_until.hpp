@@ -23,6 +23,19 @@ T fail_with(const error& e) {
   }
 }
 
+// Runs the loop as long as going_on() gives true. False if it was stopped before.
+template <runnable_executor E, class F>
+bool run_while(E& ex, F going_on) {
+  if constexpr (requires { bool(ex.run_while(going_on)); }) {
+    return ex.run_while(going_on);
+  } else {
+    while (going_on()) {
+      if (!ex.run_one()) return !going_on();
+    }
+    return true;
+  }
+}
+
 // What is still ready, messages included, runs before the loop is left.
 void drain(thread& t);
 
@@ -47,8 +60,7 @@ std::remove_cvref_t<await_result_t<A>> run_until(E ex, thread& t, A&& app, Idle 
     // Owns app, which is destroyed here, before what it awaits could go on below.
     auto root = detail::run_into<A>(std::forward<A>(app), outcome);
     detail::start_as(t.state(), root);
-    while (!root.done() && !stopped) stopped = !ex.run_one();
-    stopped = !root.done();
+    stopped = !detail::run_while(ex, [&] { return !root.done(); });
   }
   polling->stop();
   detail::drain(t);
