@@ -117,3 +117,23 @@ function(spdk_io_use_asio target asio core)
     $<$<CXX_COMPILER_ID:Clang>:${prefix}_HAS_CO_AWAIT ${prefix}_HAS_STD_COROUTINE>)
   target_link_libraries(${target} INTERFACE ${core})
 endfunction()
+
+# --- libuv --------------------------------------------------------------------------------------
+# Sets SPDK_IO_LIBUV_FOUND where pkg-config finds it.
+macro(spdk_io_find_libuv)
+  spdk_io_find_loop(SPDK_IO_LIBUV libuv)
+endmacro()
+macro(spdk_io_find_loop prefix module)
+  find_package(PkgConfig QUIET)
+  set(${prefix}_FOUND FALSE)
+  if(TARGET PkgConfig::${prefix})
+    set(${prefix}_FOUND TRUE)
+  elseif(PkgConfig_FOUND)
+    pkg_check_modules(${prefix} QUIET IMPORTED_TARGET ${module})
+  endif()
+endmacro()
+
+# What users of the libuv adapter compile and link with.
+function(spdk_io_use_libuv target core)
+  target_link_libraries(${target} INTERFACE ${core} PkgConfig::SPDK_IO_LIBUV)
+endfunction()

@@ -36,7 +36,8 @@ concept timed_executor = executor<E> && requires(E& e) {
 };
 
 // It can be run from outside, one callable (or a batch) at a time, waiting if there is none;
-// false once it was stopped.
+// false once it was stopped. Where that cannot be told after each of them, it may also have
+// run_while(f), which runs the loop as long as f() gives true: false if it was stopped before.
 template <class E>
 concept runnable_executor = executor<E> && requires(E& e) {
   { e.run_one() } -> std::convertible_to<bool>;

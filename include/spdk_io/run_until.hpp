@@ -23,6 +23,19 @@ T fail_with(const error& e) {
   }
 }
 
+// Runs the loop as long as going_on() gives true. False if it was stopped before.
+template <runnable_executor E, class F>
+bool run_while(E& ex, F going_on) {
+  if constexpr (requires { bool(ex.run_while(going_on)); }) {
+    return ex.run_while(going_on);
+  } else {
+    while (going_on()) {
+      if (!ex.run_one()) return !going_on();
+    }
+    return true;
+  }
+}
+
 // What is still ready, messages included, runs before the loop is left.
 void drain(thread& t);
 
@@ -36,8 +49,8 @@ error loop_stopped(const thread& t);
 // If the loop is stopped before app has ended (its stop() was called), app is destroyed and the
 // result is errc::operation_canceled, as an error where app gives a result<T>, else thrown. The
 // errors of poller_task() come back in the same way, and its failure where other OS threads run the
-// loop as well. Without a policy it is one that sleeps where the executor has a timer, and that spins
-// where it has none.
+// loop as well. Without a policy it is one that sleeps where the executor has a timer, and that
+// spins where it has none.
 template <runnable_executor E, awaitable A, class Idle = default_idle<E>>
 std::remove_cvref_t<await_result_t<A>> run_until(E ex, thread& t, A&& app, Idle policy = {}) {
   using value = std::remove_cvref_t<await_result_t<A>>;
@@ -50,7 +63,7 @@ std::remove_cvref_t<await_result_t<A>> run_until(E ex, thread& t, A&& app, Idle 
     // Owns app, which is destroyed here, before what it awaits could go on below.
     auto root = detail::run_into<A>(std::forward<A>(app), outcome);
     detail::start_as(t.state(), root);
-    while (!root.done() && !stopped && !polling->failure()) stopped = !ex.run_one();
+    detail::run_while(ex, [&] { return !root.done() && !polling->failure(); });
     stopped = !root.done();
   }
   polling->stop();

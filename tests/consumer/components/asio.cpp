@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A program on Asio that calls SPDK's C API beside the library.
-#ifdef CONSUMER_OF_boost_asio
-#include <spdk_io/adapters/boost_asio.hpp>
-namespace asio = boost::asio;
-#else
 #include <spdk_io/adapters/asio.hpp>
-#endif
 #include <spdk_io/spdk_io.hpp>
 
 #include <spdk/bdev.h>
 #include <spdk/version.h>
+
+#include <asio/io_context.hpp>
 
 #include <iostream>
 
