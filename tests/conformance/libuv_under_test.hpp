@@ -7,9 +7,11 @@
 #include <uv.h>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace spdk_io_test {
 
@@ -18,11 +20,12 @@ class loop_under_test {
   static constexpr std::string_view name = "libuv";
   static constexpr bool watches_files = true;
 
-  loop_under_test() : loop_(new_loop()), executor_(*loop_), alive_(new uv_timer_t) {
+  loop_under_test() : loop_(new_loop()), executor_(*loop_) {
     // Else uv_run() would end where there is nothing to wait for.
-    uv_timer_init(loop_, alive_);
-    alive_->data = nullptr;
-    uv_timer_start(alive_, [](uv_timer_t*) {}, an_hour, an_hour);
+    constexpr auto each_hour = std::chrono::milliseconds(std::chrono::hours(1)).count();
+    uv_timer_t& alive = own<uv_timer_t>([] {});
+    uv_timer_init(loop_, &alive);
+    uv_timer_start(&alive, [](uv_timer_t*) {}, each_hour, each_hour);
   }
   loop_under_test(const loop_under_test&) = delete;
   loop_under_test& operator=(const loop_under_test&) = delete;
@@ -30,14 +33,7 @@ class loop_under_test {
     {
       const auto last = std::move(executor_);
     }
-    uv_walk(
-        loop_,
-        [](uv_handle_t* h, void*) {
-          if (uv_is_closing(h)) return;
-          if (h->type == UV_TIMER) return uv_close(h, deleted<uv_timer_t>);
-          if (h->type == UV_POLL) return uv_close(h, deleted<uv_poll_t>);
-        },
-        nullptr);
+    for (uv_handle_t* each : own_) uv_close(each, deleted);
     uv_run(loop_, UV_RUN_DEFAULT);
     if (uv_loop_close(loop_) == 0) delete loop_;
   }
@@ -55,47 +51,51 @@ class loop_under_test {
   void restart() { stopped_ = false; }
 
   void after(std::chrono::nanoseconds duration, std::function<void()> f) {
-    auto* timer = new uv_timer_t;
-    uv_timer_init(loop_, timer);
-    timer->data = new std::function(std::move(f));
+    uv_timer_t& timer = own<uv_timer_t>(std::move(f));
+    uv_timer_init(loop_, &timer);
     const auto whole = std::chrono::ceil<std::chrono::milliseconds>(duration).count();
     uv_timer_start(
-        timer,
-        [](uv_timer_t* h) {
-          auto* f = static_cast<std::function<void()>*>(h->data);
-          h->data = nullptr;
-          (*f)();
-          delete f;
-          uv_close(reinterpret_cast<uv_handle_t*>(h), deleted<uv_timer_t>);
-        },
-        static_cast<std::uint64_t>(whole), 0);
+        &timer, [](uv_timer_t* h) { function_of(h)(); }, static_cast<std::uint64_t>(whole), 0);
   }
   void watch(int file, std::function<void()> f) {
-    auto* poll = new uv_poll_t;
-    uv_poll_init(loop_, poll, file);
-    poll->data = new std::function(std::move(f));
-    uv_poll_start(poll, UV_READABLE, [](uv_poll_t* h, int, int) {
-      (*static_cast<std::function<void()>*>(h->data))();
-    });
+    uv_poll_t& poll = own<uv_poll_t>(std::move(f));
+    uv_poll_init(loop_, &poll, file);
+    uv_poll_start(&poll, UV_READABLE, [](uv_poll_t* h, int, int) { function_of(h)(); });
   }
 
  private:
-  static constexpr std::uint64_t an_hour = 3'600'000;  // milliseconds
-
   static uv_loop_t* new_loop() {
     auto* loop = new uv_loop_t;
     uv_loop_init(loop);
     return loop;
   }
+  // Kept until the loop goes.
   template <class Handle>
+  struct owned {
+    Handle handle;  // first
+    std::function<void()> function;
+  };
+  template <class Handle>
+  Handle& own(std::function<void()> f) {
+    auto* made = new owned<Handle>{{}, std::move(f)};
+    own_.push_back(reinterpret_cast<uv_handle_t*>(&made->handle));
+    return made->handle;
+  }
+  template <class Handle>
+  static std::function<void()>& function_of(Handle* h) {
+    return reinterpret_cast<owned<Handle>*>(h)->function;
+  }
   static void deleted(uv_handle_t* h) {
-    delete static_cast<std::function<void()>*>(h->data);
-    delete reinterpret_cast<Handle*>(h);
+    if (h->type == UV_TIMER) {
+      delete reinterpret_cast<owned<uv_timer_t>*>(h);
+    } else {
+      delete reinterpret_cast<owned<uv_poll_t>*>(h);
+    }
   }
 
   uv_loop_t* loop_;
   spdk_io::adapters::libuv::executor executor_;
-  uv_timer_t* alive_;
+  std::vector<uv_handle_t*> own_;
   bool stopped_ = false;
 };
 
