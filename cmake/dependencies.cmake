@@ -118,10 +118,13 @@ function(spdk_io_use_asio target asio core)
   target_link_libraries(${target} INTERFACE ${core})
 endfunction()
 
-# --- libuv --------------------------------------------------------------------------------------
-# Sets SPDK_IO_LIBUV_FOUND where pkg-config finds it.
+# --- libuv, GLib --------------------------------------------------------------------------------
+# Sets SPDK_IO_<LIBUV, GLIB>_FOUND where pkg-config finds the loop's library.
 macro(spdk_io_find_libuv)
   spdk_io_find_loop(SPDK_IO_LIBUV libuv)
+endmacro()
+macro(spdk_io_find_glib)
+  spdk_io_find_loop(SPDK_IO_GLIB glib-2.0)
 endmacro()
 macro(spdk_io_find_loop prefix module)
   find_package(PkgConfig QUIET)
@@ -133,7 +136,10 @@ macro(spdk_io_find_loop prefix module)
   endif()
 endmacro()
 
-# What users of the libuv adapter compile and link with.
+# What users of these adapters compile and link with.
 function(spdk_io_use_libuv target core)
   target_link_libraries(${target} INTERFACE ${core} PkgConfig::SPDK_IO_LIBUV)
+endfunction()
+function(spdk_io_use_glib target core)
+  target_link_libraries(${target} INTERFACE ${core} PkgConfig::SPDK_IO_GLIB)
 endfunction()

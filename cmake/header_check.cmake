@@ -37,12 +37,12 @@ file(GLOB_RECURSE headers RELATIVE ${PROJECT_SOURCE_DIR}/include CONFIGURE_DEPEN
   ${PROJECT_SOURCE_DIR}/include/spdk_io/*.hpp)
 list(FILTER headers EXCLUDE REGEX "/detail/")
 foreach(optional IN ITEMS spdk_io/adapters/asio.hpp spdk_io/adapters/boost_asio.hpp
-        spdk_io/adapters/libuv.hpp spdk_io/fmt.hpp)
+        spdk_io/adapters/libuv.hpp spdk_io/adapters/glib.hpp spdk_io/fmt.hpp)
   list(REMOVE_ITEM headers ${optional})
 endforeach()
 spdk_io_check_headers(core LANGUAGES CXX FOLDER ${PROJECT_SOURCE_DIR}/include
   HEADERS ${headers} LIBRARIES spdk_io::spdk_io)
-foreach(adapter IN ITEMS asio boost_asio libuv)
+foreach(adapter IN ITEMS asio boost_asio libuv glib)
   if(TARGET spdk_io::${adapter})
     spdk_io_check_headers(${adapter} LANGUAGES CXX FOLDER ${PROJECT_SOURCE_DIR}/include
       HEADERS spdk_io/adapters/${adapter}.hpp LIBRARIES spdk_io::${adapter})

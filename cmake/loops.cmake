@@ -1,7 +1,13 @@
-# spdk_io::libuv: the adapter for libuv, where pkg-config finds it.
+# spdk_io::libuv and spdk_io::glib: the adapters for these loops, where pkg-config finds them.
 spdk_io_find_libuv()
 if(SPDK_IO_LIBUV_FOUND)
   add_library(spdk_io_libuv INTERFACE)
   add_library(spdk_io::libuv ALIAS spdk_io_libuv)
   spdk_io_use_libuv(spdk_io_libuv spdk_io)
+endif()
+spdk_io_find_glib()
+if(SPDK_IO_GLIB_FOUND)
+  add_library(spdk_io_glib INTERFACE)
+  add_library(spdk_io::glib ALIAS spdk_io_glib)
+  spdk_io_use_glib(spdk_io_glib spdk_io)
 endif()

@@ -5,7 +5,7 @@ project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # What building the library needs, whatever else is built.
 packages_build=(g++ cmake ninja-build pkg-config liburing-dev nlohmann-json3-dev)
-packages_tool=(libasio-dev libboost-dev libcli11-dev libfmt-dev libuv1-dev)
+packages_tool=(libasio-dev libboost-dev libcli11-dev libfmt-dev libglib2.0-dev libuv1-dev)
 packages_test=(make libgtest-dev libgmock-dev)
 
 say() { printf '\n== %s\n' "$*"; }

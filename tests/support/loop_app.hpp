@@ -67,7 +67,7 @@ class saturation {
   }
 
   // Whatever else the loop has to do is done long before.
-  static constexpr std::uint64_t most_reads = 50'000'000;
+  static constexpr std::uint64_t most_reads = 5'000'000;
 
   const sio::bdev_desc* disk_;
   std::uint64_t reads_ = 0;
