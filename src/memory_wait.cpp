@@ -12,8 +12,8 @@
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 
-// Trying a submission that finds no memory costs more than the queue does. But only a try finds what
-// other threads have given back to the common pool: every so often.
+// Trying a submission that finds no memory costs more than the queue does. But only a try finds
+// what other threads have given back to the common pool: every so often.
 constexpr std::uint64_t look_further = 32;
 
 struct memory_wait::entry {
@@ -111,9 +111,9 @@ void memory_wait::on_memory(void* self) {
   wait.resubmit(true);
 }
 
-// Submits from the head until memory is short again. Runs inside spdk_bdev_free_io(), which has found
-// one bdev_io for us and is asked again for the next one, or from thread::poll() as a last resort;
-// submitting runs no user code.
+// Submits from the head until memory is short again. Runs inside spdk_bdev_free_io(), which has
+// found one bdev_io for us and is asked again for the next one, or from thread::poll() as a last
+// resort; submitting runs no user code.
 void memory_wait::resubmit(bool one_is_free) noexcept {
   retry_ = false;
   while (submit_aborts() && !fifo_.empty()) {
