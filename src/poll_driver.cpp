@@ -90,7 +90,7 @@ result<void> poll_driver::leave(std::string_view executor) {
     state_->set_waker(nullptr);
     state_->has_poller_task = false;
   }
-  return std::unexpected(std::move(e));
+  return std::unexpected(e);
 }
 
 bool poll_driver::thread_alive() const noexcept { return state_->phase == thread_phase::running; }

@@ -43,7 +43,7 @@ auto async(Op&& op, Token&& token) {
         std::decay_t<Handler> own(std::forward<Handler>(handler));
         detail::async_state<Op, std::decay_t<Handler>>::start(std::move(started), std::move(own));
       },
-      token, std::move(op));
+      token, std::forward<Op>(op));
 }
 
 namespace detail {
@@ -68,11 +68,11 @@ namespace detail {
 // Found by the operation, whose base class is in this namespace.
 template <operation Op, adapters::SPDK_IO_ASIO_ADAPTER::detail::own_token Token>
 auto async_start(Op&& op, Token&& token, own_token) {
-  return adapters::SPDK_IO_ASIO_ADAPTER::async(std::move(op), std::forward<Token>(token));
+  return adapters::SPDK_IO_ASIO_ADAPTER::async(std::forward<Op>(op), std::forward<Token>(token));
 }
 template <operation Op, class Token>
 auto async_start(Op&& op, Token&& token, adapters::SPDK_IO_ASIO_ADAPTER::detail::any_token) {
-  return adapters::SPDK_IO_ASIO_ADAPTER::async(std::move(op), std::forward<Token>(token));
+  return adapters::SPDK_IO_ASIO_ADAPTER::async(std::forward<Op>(op), std::forward<Token>(token));
 }
 
 }  // namespace detail
