@@ -46,8 +46,7 @@ def main():
         "| epoll | a plain epoll loop, the example [epoll_loop.hpp](../examples/epoll_loop.hpp): what any loop needs |",
         "",
         "The suite itself is tested with loops that have one flaw each: one never yields, one loses a",
-        "wake-up, one drops callables. It finds all three. (The second on lite only: SPDK's own timed pollers",
-        "end each sleep soon, so that what was lost is only late there.)",
+        "wake-up, one drops callables. It finds all three.",
     ]
     for path in sys.argv[1:]:
         with open(path) as f:
