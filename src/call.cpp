@@ -14,12 +14,19 @@ bool call_base::depart(message_node& message) noexcept {
     if (error_.code() == std::errc()) error_ = no_thread_to_reach();
     return false;
   }
+  if (sleeper_) {
+    place_ = place::away;
+    if (target_->deliver(message)) return true;
+    place_ = place::here;
+    error_ = thread_has_ended(*target_);
+    return false;
+  }
   home_ = acting_thread();
   if (!home_ || home_->phase == thread_phase::exited) {
     error_ = error(std::errc::operation_not_permitted, operation_kind::call,
                    concat("call to thread \"", target_->name,
                           "\": no SPDK thread is attached here to come back to (call "
-                          "spdk_io::thread::attach() first, or use send())"));
+                          "spdk_io::thread::attach() first, wait with get(), or use send())"));
     return false;
   }
   place_ = place::away;
@@ -34,6 +41,7 @@ bool call_base::depart(message_node& message) noexcept {
 // The caller's thread cannot have ended: it drains until its calls are back. It may end as soon
 // as this one has arrived, though, while deliver() still looks whether it sleeps: so it is kept.
 void call_base::come_home(message_node& message) noexcept {
+  if (sleeper_) return sleeper_->wake();
   auto home = home_->shared_from_this();
   home->deliver(message);
 }

@@ -97,12 +97,20 @@ void poll_local_threads() noexcept {
   }
 }
 
-void turn_other_local_threads(const thread_state& except) {
+namespace {
+
+void turn_all_but(const thread_state* except) {
   for (std::size_t i = 0; i < local_threads().size(); ++i) {
     thread_state& each = *local_threads()[i];
-    if (&each != &except && !each.inside_spdk()) each.poll(0);
+    if (&each != except && !each.inside_spdk()) each.poll(0);
   }
 }
+
+}  // namespace
+
+void turn_other_local_threads(const thread_state& except) { turn_all_but(&except); }
+void turn_local_threads() { turn_all_but(nullptr); }
+bool has_local_threads() noexcept { return !local_threads().empty(); }
 
 std::string live_thread_names() {
   std::lock_guard lock(names_mutex);

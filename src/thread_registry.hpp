@@ -34,6 +34,10 @@ void poll_local_threads() noexcept;
 // The same for all but `except`, user code included: calls from `except` to them can come back.
 void turn_other_local_threads(const thread_state& except);
 
+// For all of them, user code included; and whether there is one.
+void turn_local_threads();
+bool has_local_threads() noexcept;
+
 // The names of the process's threads, each quoted after a space; empty if there are none.
 std::string live_thread_names();
 

@@ -122,6 +122,26 @@ TEST(fatal, polling_inside_a_raw_callback) {
 #endif
 }
 
+// Both would wait for ever, in release builds too.
+TEST(fatal, waiting_inside_a_raw_callback) {
+  auto get = with_thread([](sio::thread& t) {
+    spdk_thread_send_msg(
+        t.native_handle(), [](void*) { (void)sio::sleep_for(std::chrono::hours(1)).get(); },
+        nullptr);
+    t.poll();
+  });
+  EXPECT_TRUE(aborted_with(get, "get() called inside spdk_thread_poll() of its own thread"));
+  auto block_on = with_thread([](sio::thread& t) {
+    spdk_thread_send_msg(
+        t.native_handle(),
+        [](void* self) { (void)sio::block_on(*static_cast<sio::thread*>(self), sio::yield()); },
+        &t);
+    t.poll();
+  });
+  EXPECT_TRUE(
+      aborted_with(block_on, "block_on() called inside spdk_thread_poll() of its own thread"));
+}
+
 TEST(fatal, polling_on_another_os_thread) {
   auto end =
       with_thread([](sio::thread& t) { std::jthread([&] { EXPECT_EQ(t.poll(), 0u); }).join(); });

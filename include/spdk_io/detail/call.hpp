@@ -4,6 +4,7 @@
 #pragma once
 
 #include <spdk_io/awaitable.hpp>
+#include <spdk_io/detail/blocking_wait.hpp>
 #include <spdk_io/detail/fatal.hpp>
 #include <spdk_io/detail/operation.hpp>
 #include <spdk_io/detail/root.hpp>
@@ -71,6 +72,8 @@ class call_base {
   bool depart(message_node& message) noexcept;
   // On the target: sends it home.
   void come_home(message_node& message) noexcept;
+  // Before it departs: where no thread is attached, this waits for it instead of a thread.
+  void sleep_until_home(sleeping_caller& caller) noexcept { sleeper_ = &caller; }
   // At home, without user code: makes the caller ready.
   void arrived(message_node& message) noexcept;
   // At home, in any state.
@@ -88,6 +91,7 @@ class call_base {
 
   std::shared_ptr<thread_state> target_;
   thread_state* home_ = nullptr;
+  sleeping_caller* sleeper_ = nullptr;
   error error_;
   place place_ = place::here;
   stage stage_ = stage::sent;
@@ -114,6 +118,7 @@ class [[nodiscard]] call_operation
       private call_base {
   using traits = call_traits<F>;
   using wrapped = typename traits::wrapped;
+  using base = operation_base<call_operation, wrapped, message_node>;
 
  public:
   template <class Target, class G>
@@ -133,6 +138,19 @@ class [[nodiscard]] call_operation
     if (depart(*this)) return true;
     this->run = resume_;
     return false;
+  }
+
+  // See operation_base. On an OS thread without an SPDK thread this sleeps until the call has come
+  // back, so that any thread may call those that do the I/O:
+  //   auto r = worker.call([&] { return disk.read(block, 0); }).get();
+  wrapped get() && {
+    if (attached_here()) return std::move(static_cast<base&>(*this)).get();
+    sleeping_caller caller;
+    sleep_until_home(caller);
+    if (begin()) caller.wait();
+    wrapped value = finish();
+    caller.rethrow();
+    return value;
   }
 
   void request_stop() noexcept { ask_to_stop(*this); }
@@ -210,6 +228,7 @@ class [[nodiscard]] schedule_operation
       : target_(std::move(target)) {}
 
   schedule_operation(schedule_operation&&) = default;
+  void get() && = delete;  // nothing would move: co_await it, or call()
   ~schedule_operation() {
     if (under_way_) [[unlikely]] {
       fatal("a coroutine was destroyed while it was moving to another thread");

@@ -11,6 +11,7 @@
 // may be destroyed before it was resumed, calls leave_promise().
 #pragma once
 
+#include <spdk_io/detail/blocking_wait.hpp>
 #include <spdk_io/detail/inbox.hpp>
 #include <spdk_io/stop_aware_promise.hpp>
 
@@ -52,6 +53,19 @@ class operation_base : public Node {
   }
 
   T await_resume() { return self().finish(); }
+
+  // For code that is no coroutine, on a thread that may block: starts it, polls the SPDK threads of
+  // this OS thread until it is complete (which spins, and runs whatever else becomes ready there),
+  // and gives the result. From a coroutine too, but co_await lets others go on. An exception of
+  // another continuation leaves it, and the operation is destroyed in flight. Inside a raw SPDK
+  // callback it ends the program with a message: nothing could ever complete.
+  //   auto r = disk.read(block, 0).get();
+  T get() && {
+    polling_wait waiting;
+    continue_with(polling_wait::done, &waiting);
+    if (self().begin()) waiting.wait();
+    return self().finish();
+  }
 
   // With an adapter's header included: started with one of its completion tokens, for example
   // disk.read(block, 0).async(asio::use_awaitable).
