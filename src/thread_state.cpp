@@ -169,7 +169,7 @@ class thread_state::end_of_run : public ready_node {
 
 inline void thread_state::run_first() {
   ready_node& node = ready.pop_front();
-  if (node.io_stage == io_core::stage_held) {
+  if (node.io_stage == io_core::stage_held) [[likely]] {
     if (ready.front().io_stage == io_core::stage_held) {
       prefetch_for_reuse(static_cast<io_core&>(ready.front()).held_);
     }
@@ -185,10 +185,12 @@ std::size_t thread_state::run_ready(std::uint32_t most) {
     return std::exchange(idle_runs, 0) == 0 ? 1 : 0;
   }
   const end_of_run end(*this);
-  const std::size_t limit = most == 0 ? SIZE_MAX : most;
-  std::size_t left = limit;
-  for (; end.linked() && left > 0; --left) run_first();
-  const std::size_t ran = limit - left;
+  std::size_t ran = 0;
+  if (most == 0) [[likely]] {
+    for (; end.linked(); ++ran) run_first();
+  } else {
+    for (; end.linked() && ran < most; ++ran) run_first();
+  }
   return ran - std::min(ran, std::exchange(idle_runs, 0));
 }
 
