@@ -10,11 +10,10 @@
 #include <exception>
 #include <string>
 
-// Only what runs in here is counted by callgrind, see counts.py: what SPDK does when it starts takes
-// another number of instructions each time.
+// Only what runs in here is counted by callgrind, see counts.py: what SPDK does when it starts
+// takes another number of instructions each time.
 extern "C" [[gnu::noinline]] void spdk_io_bench_counted(const bench::io_candidate& candidate,
-                                                        bench::io_world& world,
-                                                        bench::io_run run) {
+                                                        bench::io_world& world, bench::io_run run) {
   candidate.run(world, run);
 }
 
