@@ -22,12 +22,25 @@ def measured(build, limit):
         out = subprocess.run([os.path.join(build, "bench", "spdk-io-frame")], check=True,
                              stdout=subprocess.PIPE, text=True)
         return json.loads(out.stdout)[limit["awaits"]]
+    spread = os.path.join(build, "bench", "spdk-io-spread")
+    if limit["what"] == "growth":
+        few, many = (counts.spread_instructions(spread, limit["candidate"], **{limit["over"]: n})
+                     for n in (limit["from"], limit["to"]))
+        return many - few
+    if limit["what"] == "memory":
+        out = counts.spread_measures(spread, 1000, 1, devices=100, threads=10)[limit["of"]]
+        return out["library"] - out["raw"]
     raise ValueError(f"limits.json: there is no {limit['what']!r}")
 
 
 def name_of(limit):
     if limit["what"] == "frame":
         return f"bytes of {'an operation' if limit['awaits'] == 'operation' else 'a frame with one await'}"
+    if limit["what"] == "growth":
+        return (f"instructions more at {limit['to']} {limit['over']} than at {limit['from']}, "
+                f"{limit['candidate']}, depth 32")
+    if limit["what"] == "memory":
+        return f"heap bytes that one more {limit['of']} takes beyond SPDK's"
     added = "instructions added to raw callbacks" if limit["what"] == "instructions" else "heap allocations"
     return f"{added}, {limit['candidate']}, depth {limit['depth']}"
 

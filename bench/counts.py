@@ -12,24 +12,34 @@ class CannotCount(Exception):
     """callgrind is missing, or cannot run the program."""
 
 
-def _cost(program, candidate, count, depth, pool=None, environment=None):
-    command = [program, candidate, "--count", str(count), "--depth", str(depth)]
+# Between entering and leaving this function of the programs, and not while SPDK starts.
+_CALLGRIND = ["valgrind", "--tool=callgrind", "--toggle-collect=spdk_io_bench_counted"]
+
+
+def _command(program, candidate, count, depth, pool=None, options=()):
+    command = [program, candidate, "--count", str(count), "--depth", str(depth), *options]
     if pool:
         command += ["--pool", str(pool[0]), "--cache", str(pool[1])]
+    return command
+
+
+def _json_of(command, environment=None):
     out = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return json.loads(out.stdout.splitlines()[-1])
 
 
-def _instructions_of_run(program, candidate, count, depth, pool=None, environment=None):
-    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, candidate]
-    command += ["--count", str(count), "--depth", str(depth)]
-    if pool:
-        command += ["--pool", str(pool[0]), "--cache", str(pool[1])]
+def _cost(program, candidate, count, depth, pool=None, environment=None):
+    return _json_of(_command(program, candidate, count, depth, pool), environment)
+
+
+def _instructions_of_run(program, candidate, count, depth, pool=None, environment=None, options=()):
+    command = [*_CALLGRIND, "--callgrind-out-file=/dev/null"]
+    command += _command(program, candidate, count, depth, pool, options)
     try:
         out = subprocess.run(command, capture_output=True, text=True, env=environment)
     except FileNotFoundError as e:
         raise CannotCount("valgrind is not installed") from e
-    found = re.search(r"Collected : (\d+)", out.stderr)
+    found = re.search(r"Collected : ([1-9]\d*)", out.stderr)
     if out.returncode != 0 or not found:
         said = [line for line in out.stderr.splitlines() if line and not line.startswith("==")]
         last = said[-1] if said else "it said nothing"
@@ -48,7 +58,7 @@ def instructions(program, candidate, depth, count=10_000, pool=None, environment
 def _by_function(program, candidate, count, depth, environment):
     with tempfile.NamedTemporaryFile() as out:
         subprocess.run(
-            ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out.name}", program, candidate,
+            [*_CALLGRIND, f"--callgrind-out-file={out.name}", program, candidate,
              "--count", str(count), "--depth", str(depth)], capture_output=True, check=True, env=environment)
         text = subprocess.run(["callgrind_annotate", "--threshold=100", out.name], capture_output=True, text=True,
                               check=True).stdout
@@ -83,3 +93,27 @@ def bytes_in_flight(program, candidate, depth, pool=None, environment=None):
     few = _cost(program, candidate, 2 * depth, depth, pool, environment)
     many = _cost(program, candidate, 4 * depth, 2 * depth, pool, environment)
     return (many["bytes"] - few["bytes"]) / depth
+
+
+# --- many devices and SPDK threads: `program` is spdk-io-spread ------------------------------------
+
+
+def _spread(devices, threads):
+    return ["--devices", str(devices), "--threads", str(threads)]
+
+
+def spread_instructions(program, candidate, devices=1, threads=1, depth=32, environment=None):
+    """For each I/O, with `depth` in flight on each thread; in the same way."""
+    count = 20_000
+    start = 2 * depth * threads + 2 * devices + 2000
+    each = [_instructions_of_run(program, candidate, n, depth, environment=environment,
+                                 options=_spread(devices, threads)) for n in (start, start + count)]
+    return (each[1] - each[0]) / count
+
+
+def spread_measures(program, count, rounds, devices=1, threads=1, depth=32, environment=None):
+    """Nanoseconds for each I/O in each round ("ns") and heap bytes for each in flight ("bytes"), by candidate;
+    the heap bytes that one more "device", open and with a channel, and one more "thread" take, with SPDK's C
+    API ("raw") and with the library."""
+    return _json_of([program, "--count", str(count), "--depth", str(depth), "--rounds", str(rounds),
+                     *_spread(devices, threads)], environment)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""I/O on a file: the library, a loop by hand on liburing, blocking threads and fio, by turns.
+"""I/O on a file: the library, a loop by hand on liburing, blocking threads and fio, by turns. And that
+loop once more, compared with itself: how far apart two equal ones come out is what the disk's own
+ups and downs make of a ratio.
 
 Each figure comes from a process of its own, which warms up first, all of them on the same core. The
 CPU's time says little about those that look for completions without sleeping (all but the threads):
@@ -92,6 +94,7 @@ def _candidates(program, file, case, seconds, with_fio):
         options = ["--engine", engine, "--file", file, "--rw", rw, "--size", str(size),
                    "--depth", str(depth)]
         out[engine] = lambda options=options: run_program(program, options, seconds, cpu=_CORE)
+    out["liburing_again"] = out["liburing"]
     if with_fio:
         out["fio"] = lambda: _run_fio(file, rw, size, depth, seconds, _CORE)
     return out
@@ -120,7 +123,7 @@ def measure_files(program, folder, rounds, seconds, quick=False, say=lambda what
     """`program`: spdk-io-file. The files are made in `folder`, on a file system that has direct I/O,
     and removed again. "cases" are of a file that is filled; "holes" are reads of one without any
     block, where the kernel does everything but ask the disk: these show what the ways themselves
-    cost. Takes about (cases + holes) · 4 · (rounds + 1) · (seconds + 0.5) seconds; there are 12 and
+    cost. Takes about (cases + holes) · 5 · (rounds + 1) · (seconds + 0.5) seconds; there are 12 and
     3 of them, or 4 and 2 if quick."""
     out = {"file_size": _FILE_SIZE, "seconds": seconds, "cases": [], "holes": [], "skipped": {}}
     with_fio = shutil.which("fio") is not None

@@ -72,25 +72,58 @@ def count_all(build, environment, depths, names):
     return out
 
 
+GROWING = ["raw", "co_await", "co_await_token"]
+
+
+def instructions_or_why(row, count):
+    """Fills row["instructions"] from count(name), or says in row["skipped"] why there are none."""
+    try:
+        row["instructions"] = {name: count(name) for name in GROWING}
+    except counts.CannotCount as e:
+        row["instructions"] = {}
+        row["skipped"] = str(e)
+
+
 def growth(build, environment, most):
     """Instructions, and heap bytes, for each I/O when more and more are in flight or waiting."""
     program = os.path.join(build, "bench", "spdk-io-cost")
-    names = ["raw", "co_await", "co_await_token"]
     out = []
     depth = 32
     while depth <= most:
         say(f"{depth} in flight or waiting")
-        row = {"depth": depth, "instructions": {}, "bytes": {}}
-        for name in names:
-            try:
-                row["instructions"][name] = counts.instructions(
-                    program, name, depth, count=max(10_000, 2 * depth), environment=environment)
-            except counts.CannotCount as e:
-                row["skipped"] = str(e)
-                break
-            row["bytes"][name] = counts.bytes_in_flight(program, name, depth, environment=environment)
+        row = {"depth": depth}
+        instructions_or_why(row, lambda name: counts.instructions(
+            program, name, depth, count=max(10_000, 2 * depth), environment=environment))
+        row["bytes"] = {name: counts.bytes_in_flight(program, name, depth, environment=environment)
+                        for name in GROWING}
         out.append(row)
         depth = 1000 if depth == 32 else depth * 10
+    return out
+
+
+def spread(build, counting, environment, count, rounds, numbers):
+    """The same, and the time, over more and more devices and SPDK threads, and the memory that each of
+    these takes. `numbers`: {"devices": [1, …], "threads": [1, …]}."""
+    program = os.path.join(build, "bench", "spdk-io-spread")
+    out = {}
+    for what, all_numbers in numbers.items():
+        out[what] = []
+        for number in all_numbers:
+            say(f"{number} {what}")
+            size = {what: number}
+            row = {"number": number}
+            instructions_or_why(row, lambda name: counts.spread_instructions(
+                program, name, **size, environment=counting))
+            row |= counts.spread_measures(program, count, rounds, **size, environment=environment)
+            out[what].append(row)
+    return out
+
+
+def up_to(most, factor):
+    """1, then each time that many times more."""
+    out = [1]
+    while out[-1] * factor <= most:
+        out.append(out[-1] * factor)
     return out
 
 
@@ -102,6 +135,9 @@ def main():
     options.add_argument("--rounds", type=int, default=11)
     options.add_argument("--count", type=int, default=400_000)
     options.add_argument("--most", type=int, default=1_000_000, help="in flight or waiting, at most")
+    options.add_argument("--most-devices", type=int, default=1000)
+    options.add_argument("--most-threads", type=int, default=32,
+                         help="SPDK threads: for 64 channels SPDK's buffers do not suffice")
     options.add_argument("--folder", default="/tmp", help="where the file lies that files are measured with")
     options.add_argument("--seconds", type=float, default=0.5, help="of each run on a file, and of bdevperf's")
     options.add_argument("--few-cases", action="store_true", help="of files: depths 1 and 32, 4 KiB")
@@ -131,6 +167,8 @@ def main():
     names = list(results["candidates"])
     results["counts"] = count_all(o.build, counting, [1, 32, 128], names)
     results["growth"] = growth(o.build, counting, o.most)
+    results["spread"] = spread(o.build, counting, environment, o.count, o.rounds, {
+        "devices": up_to(o.most_devices, 10), "threads": up_to(o.most_threads, 2)})
     frames = {"gcc": o.build, "clang": o.clang_build}
     results["frames"] = {
         name: json.loads(

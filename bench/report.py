@@ -89,8 +89,25 @@ class Page:
     def target(self, what, target, got, met):
         self.targets.append([what, target, got, "met" if met else "**not met**"])
 
+    def not_measured(self, what, target):
+        self.targets.append([what, target, "–", "**not measured**"])
+
+
+def overhead_targets(page, r):
+    if r["provider"] != "spdk":
+        return
+    for name, least, what in [("co_await", 0.92, "`co_await` on the run loop ÷ raw callbacks, I/O per second"),
+                              ("asio_callback", 0.88, "`asio_callback` ÷ raw callbacks"),
+                              ("asio_awaitable", 0.60, "`asio_awaitable` ÷ raw callbacks")]:
+        each = [statistics.median(ratios(c["ns"]["raw"], c["ns"][name])) for c in r.get("overhead", [])]
+        if each:
+            page.target(f"{what}, at the worst depth", f"≥ {least:.2f}", f"{min(each):.2f}", min(each) >= least)
+        else:
+            page.not_measured(f"{what}, at the worst depth", f"≥ {least:.2f}")
+
 
 def overhead(page, r):
+    overhead_targets(page, r)
     if "overhead" not in r:
         return
     provider = r["provider"]
@@ -129,18 +146,28 @@ def overhead(page, r):
                         [with_spread(ratios(case["ns"]["raw"], case["ns"][n]), 2) for n in names[1:]]]))
     page.picture(f"{provider}-overhead.svg", f"Time for each I/O, null device, {provider}", "I/O in flight", "ns",
                  {n: points(n) for n in names}, log_y=True)
-    if provider != "spdk":
-        return
-    worst = min(statistics.median(ratios(c["ns"]["raw"], c["ns"]["co_await"])) for c in r["overhead"])
-    page.target("`co_await` on the run loop ÷ raw callbacks, I/O per second, at the worst depth", "≥ 0.92",
-                f"{worst:.2f}", worst >= 0.92)
-    for name, least in [("asio_callback", 0.88), ("asio_awaitable", 0.60)]:
-        worst = min(statistics.median(ratios(c["ns"]["raw"], c["ns"][name])) for c in r["overhead"])
-        page.target(f"`{name}` ÷ raw callbacks, at the worst depth", f"≥ {least:.2f}", f"{worst:.2f}",
-                    worst >= least)
+
+
+def counted_targets(page, r):
+    at = r.get("counts", {}).get("instructions", {}).get("32")
+    for name, most, what in [("co_await", 45, "without a token"), ("co_await_token", 75, "with a stoppable token")]:
+        what = f"added instructions for each I/O, depth 32, {what} ({r['provider']})"
+        if at:
+            added = at[name] - at["raw"]
+            page.target(what, f"≤ {most}", f"{added:.0f}", added <= most)
+        else:
+            page.not_measured(what, f"≤ {most}")
+    what = f"heap allocations for each I/O: `co_await`, `start` with state kept by the caller ({r['provider']})"
+    allocations = r.get("counts", {}).get("allocations")
+    if allocations:
+        most = max(allocations[n] for n in ["co_await", "co_await_token", "start"])
+        page.target(what, "0", f"{most:.2f}", most == 0)
+    else:
+        page.not_measured(what, "0")
 
 
 def counted(page, r):
+    counted_targets(page, r)
     counts = r.get("counts")
     if not counts:
         return
@@ -157,18 +184,8 @@ def counted(page, r):
             rows.append([depth] + [
                 f"{each[n]:.0f}" + (f" (+{each[n] - each['raw']:.0f})" if n != "raw" else "") for n in names])
         page.add(table(["depth"] + [f"`{n}`" for n in names], rows))
-        at = counts["instructions"].get("32")
-        if at:
-            for name, most, what in [("co_await", 45, "without a token"), ("co_await_token", 75, "with a stoppable token")]:
-                added = at[name] - at["raw"]
-                page.target(f"added instructions for each I/O, depth 32, {what} ({r['provider']})", f"≤ {most}",
-                            f"{added:.0f}", added <= most)
     page.add(table(["heap allocations"] + [f"`{n}`" for n in names],
                    [["for each I/O"] + [f"{counts['allocations'][n]:.2f}" for n in names]]))
-    none = ["co_await", "co_await_token", "start"]
-    most = max(counts["allocations"][n] for n in none)
-    page.target(f"heap allocations for each I/O: `co_await`, `start` with state kept by the caller ({r['provider']})",
-                "0", f"{most:.2f}", most == 0)
 
 
 # What functions belong to, by what their names hold; the first that fits. (The provider's is C.)
@@ -222,29 +239,101 @@ def profiled(page, r):
                     for function, each in rows if max(each.values()) >= 2]))
 
 
+GROWTH = 1.15  # instructions for each I/O, compared with raw callbacks under the same circumstances
+
+
+def growth_target(page, r, what, rows):
+    """The worst of `rows`, or that there are none."""
+    each = [row["instructions"]["co_await"] / row["instructions"]["raw"] for row in rows if row["instructions"]]
+    what = f"instructions for each I/O at {what} ÷ raw ({r['provider']})"
+    if each:
+        page.target(what, f"≤ {GROWTH}", f"{max(each):.2f}", max(each) <= GROWTH)
+    else:
+        page.not_measured(what, f"≤ {GROWTH}")
+
+
+def growth_table(first, rows, names, further):
+    """`further`: {heading: f(row)}. Without what could not be counted."""
+    with_instructions = any(row["instructions"] for row in rows)
+    head = [first]
+    if with_instructions:
+        head += [f"`{n}`, instructions" for n in names] + [f"`{n}` ÷ raw" for n in names[1:]]
+    head += [f"`{n}`, bytes" for n in names] + list(further)
+    out = []
+    for row in rows:
+        cells = [f"{row.get('depth', row.get('number')):,}"]
+        if with_instructions:
+            each = row["instructions"]
+            cells += [f"{each[n]:.0f}" if each else "–" for n in names]
+            cells += [f"{each[n] / each['raw']:.2f}" if each else "–" for n in names[1:]]
+        cells += [f"{row['bytes'][n]:.0f}" if n in row["bytes"] else "–" for n in names]
+        out.append(cells + [f(row) for f in further.values()])
+    return table(head, out)
+
+
+def why_not_counted(page, rows):
+    for why in sorted({row["skipped"] for row in rows if row.get("skipped")}):
+        page.add(f"Instructions: not run ({why}).", "")
+
+
 def growing(page, r):
-    rows = [row for row in r.get("growth", []) if row["instructions"]]
+    rows = r.get("growth", [])
+    names = ["raw", "co_await", "co_await_token"]
+    if rows or r.get("spread"):
+        page.add("### Growth", "")
+    if rows:
+        page.add("Instructions for each I/O, and heap bytes for each that is in flight or waits for memory. SPDK's pool "
+                 "has 65,535 bdev_ios unless told otherwise: beyond that, I/O waits.", "")
+        why_not_counted(page, rows)
+        page.add(growth_table("in flight or waiting", rows, names, {}))
+    far = [row for row in rows if row["depth"] >= 1000]
+    most = far[-1]["depth"] if far else 1_000_000
+    growth_target(page, r, f"1,000 … {most:,} in flight or waiting", far)
+    for what in ("devices", "threads"):
+        spread(page, r, what, names)
+
+
+SPREAD = {
+    "devices": "Over more and more null devices, which are read from in turn: 32 in flight in all, on one SPDK thread. "
+               "In the last columns, the heap bytes that one more device takes, open and with a channel.",
+    "threads": "Over more and more SPDK threads, which one OS thread polls: 32 in flight on each. In the last columns, "
+               "the heap bytes that one more thread takes, with a poller task where it is the library's.",
+}
+
+
+def spread(page, r, what, names):
+    rows = r.get("spread", {}).get(what, [])
+    most = rows[-1]["number"] if rows else {"devices": 1000, "threads": 32}[what]
+    growth_target(page, r, f"1 … {most:,} {'devices' if what == 'devices' else 'SPDK threads'}", rows)
     if not rows:
         return
-    names = list(rows[0]["instructions"])
-    page.add("### Growth", "",
-             "Instructions for each I/O, and heap bytes for each that is in flight or waits for memory. SPDK's pool "
-             "has 65,535 bdev_ios unless told otherwise: beyond that, I/O waits.", "")
-    page.add(table(
-        ["in flight or waiting"] + [f"`{n}`, instructions" for n in names] + [f"`{n}` ÷ raw" for n in names[1:]] +
-        [f"`{n}`, bytes" for n in names],
-        [[f"{row['depth']:,}"] + [f"{row['instructions'][n]:.0f}" for n in names] +
-         [f"{row['instructions'][n] / row['instructions']['raw']:.2f}" for n in names[1:]] +
-         [f"{row['bytes'][n]:.0f}" for n in names] for row in rows]))
-    far = [row for row in rows if row["depth"] >= 1000]
-    if far:
-        worst = max(row["instructions"]["co_await"] / row["instructions"]["raw"] for row in far)
-        page.target(f"instructions for each I/O at 1,000 … {far[-1]['depth']:,} in flight or waiting ÷ raw "
-                    f"({r['provider']})", "≤ 1.15", f"{worst:.2f}", worst <= 1.15)
+    one = what[:-1]
+    page.add(SPREAD[what], "")
+    why_not_counted(page, rows)
+    page.add(growth_table(what, rows, names, {
+        "`raw`, ns": lambda row: with_spread(row["ns"]["raw"], 1),
+        **{f"`{n}` ÷ raw, I/O per second":
+           lambda row, n=n: with_spread(ratios(row["ns"]["raw"], row["ns"][n]), 2) for n in names[1:]},
+        f"one more {one}, SPDK's bytes": lambda row: f"{row[one]['raw']:,.0f}",
+        "the library's besides": lambda row: f"{row[one]['library'] - row[one]['raw']:,.0f}",
+    }))
+    counted_here = all(row["instructions"] for row in rows)
+
+    def points(n):
+        if counted_here:
+            return [(row["number"],) + (row["instructions"][n],) * 3 for row in rows]
+        return [(row["number"], statistics.median(row["ns"][n]), *quartiles(row["ns"][n])) for row in rows]
+
+    page.picture(f"{r['provider']}-{what}.svg", f"Each I/O over many {what}, null devices, {r['provider']}",
+                 "devices" if what == "devices" else "SPDK threads", "instructions" if counted_here else "ns",
+                 {n: points(n) for n in names})
 
 
 def messages(page, r):
+    what = f"`call` round trip ÷ raw message round trip, time ({r['provider']})"
     if "messages" not in r:
+        if r["provider"] == "spdk":
+            page.not_measured(what, "≤ 1.15")
         return
     ns = r["messages"]["ns"]
     page.add("### Messages between two OS threads", "",
@@ -256,7 +345,7 @@ def messages(page, r):
     if r["provider"] != "spdk":
         return
     got = statistics.median(ratios(ns["call"], ns["raw"]))
-    page.target(f"`call` round trip ÷ raw message round trip, time ({r['provider']})", "≤ 1.15", f"{got:.2f}", got <= 1.15)
+    page.target(what, "≤ 1.15", f"{got:.2f}", got <= 1.15)
 
 
 def sizes(page, r):
@@ -265,11 +354,13 @@ def sizes(page, r):
                  "Bytes of the frame of a `task<>` that loops over reads, with one await and with more.", "")
         page.add(table(["compiler", "operation", "one await", "two", "three"],
                        [[name, f["operation"], f["one"], f["two"], f["three"]] for name, f in r["frames"].items()]))
-        for name, most in [("clang", 224), ("gcc", 280)]:
-            if name in r["frames"]:
-                got = r["frames"][name]["one"]
-                page.target(f"bytes of a coroutine that waits on an I/O, one await, {name} ({r['provider']})",
-                            f"≤ {most}", got, got <= most)
+    for name, most in [("clang", 224), ("gcc", 280)]:
+        what = f"bytes of a coroutine that waits on an I/O, one await, {name} ({r['provider']})"
+        if name in r.get("frames", {}):
+            got = r["frames"][name]["one"]
+            page.target(what, f"≤ {most}", got, got <= most)
+        else:
+            page.not_measured(what, f"≤ {most}")
     if r.get("small"):
         s = r["small"]
         page.add("### A small program", "", "One read: `bench/small_cpp.cpp`, and `bench/small_c.c` on the C API.", "")
@@ -278,46 +369,73 @@ def sizes(page, r):
                         for name in s["bytes"]]))
 
 
+def files_table(cases):
+    names = [n for n in cases[0]["iops"] if n != "liburing_again"]
+    others = [n for n in names if n != "spdk_io"]
+    control = "liburing_again" in cases[0]["iops"]
+    rows = []
+    for case in cases:
+        row = [f"{case['rw']}, {case['size'] // 1024} KiB, depth {case['depth']}"]
+        row += [f"{with_spread([v / 1000 for v in case['iops'][n]], 1)}; "
+                f"{statistics.median(case['cpu_us_per_io'][n]):.1f} µs" for n in names]
+        row += [with_spread(ratios(case["iops"]["spdk_io"], case["iops"][n]), 2) for n in others]
+        if control:
+            row.append(with_spread(ratios(case["iops"]["liburing_again"], case["iops"]["liburing"]), 2))
+        rows.append(row)
+    return table([""] + [f"`{n}`" for n in names] + [f"`spdk_io` ÷ `{n}`" for n in others] +
+                 (["`liburing` ÷ itself"] if control else []), rows)
+
+
+def files_targets(page, r, cases):
+    for name, least in [("fio", 0.95), ("liburing", 0.97)]:
+        each = [statistics.median(ratios(c["iops"]["spdk_io"], c["iops"][name])) for c in cases if name in c["iops"]]
+        what = f"file device ÷ {name}, at the worst case ({r['provider']})"
+        if each:
+            page.target(what, f"≥ {least}", f"{min(each):.2f}{files_control(cases)}", min(each) >= least)
+        else:
+            page.not_measured(what, f"≥ {least}")
+
+
+def files_control(cases):
+    """What the worst case is of two that are equal."""
+    each = [statistics.median(ratios(c["iops"]["liburing_again"], c["iops"]["liburing"]))
+            for c in cases if "liburing_again" in c["iops"]]
+    return f" (liburing ÷ itself: {min(each):.2f})" if each else ""
+
+
 def files(page, r):
-    part = r.get("files")
-    if not part:
+    if r["provider"] == "spdk":
+        return  # it has a device of its own for files
+    part = r.get("files", {"cases": []})
+    files_targets(page, r, part["cases"])
+    if not part["cases"] and not part.get("skipped"):
         return
     page.add("### Files", "", "I/O per second on the same file and the same core (thousands), and CPU time for each I/O.", "")
     for what, why in part.get("skipped", {}).items():
         page.add(f"Not run: {what} ({why}).", "")
     if not part["cases"]:
         return
-    worst = {}
-
-    def rows_of(cases, counts):
-        names = list(cases[0]["iops"])
-        rows = []
-        for case in cases:
-            row = [f"{case['rw']}, {case['size'] // 1024} KiB, depth {case['depth']}"]
-            row += [f"{with_spread([v / 1000 for v in case['iops'][n]], 1)}; "
-                    f"{statistics.median(case['cpu_us_per_io'][n]):.1f} µs" for n in names]
-            for n in names:
-                if n == "spdk_io":
-                    continue
-                each = ratios(case["iops"]["spdk_io"], case["iops"][n])
-                row.append(with_spread(each, 2))
-                if counts:
-                    worst[n] = min(worst.get(n, math.inf), statistics.median(each))
-            rows.append(row)
-        others = [n for n in names if n != "spdk_io"]
-        return table([""] + [f"`{n}`" for n in names] + [f"`spdk_io` ÷ `{n}`" for n in others], rows)
-
-    page.add(rows_of(part["cases"], True))
+    page.add(files_table(part["cases"]))
     if part.get("holes"):
         page.add("Reads of a file without content, which no disk has to answer: what the ways themselves cost.", "",
-                 rows_of(part["holes"], False))
-    for name, least in [("fio", 0.95), ("liburing", 0.97)]:
-        if name in worst:
-            page.target(f"file device ÷ {name}, at the worst case ({r['provider']})", f"≥ {least}", f"{worst[name]:.2f}",
-                        worst[name] >= least)
+                 files_table(part["holes"]))
+
+
+def bdevperf_targets(page, r):
+    if r["provider"] != "spdk":
+        return
+    at = [case["iops"] for case in r.get("bdevperf", {}).get("cases", []) if case["depth"] == 32]
+    for name, least, what in [("raw", 1.2, "raw baseline ÷ bdevperf, depth 32 (is the baseline honest?)"),
+                              ("co_await", 1.15, "`co_await` ÷ bdevperf, depth 32")]:
+        if at:
+            got = statistics.median(ratios(at[0][name], at[0]["bdevperf"]))
+            page.target(what, f"≥ {least}", f"{got:.2f}", got >= least)
+        else:
+            page.not_measured(what, f"≥ {least}")
 
 
 def tools(page, r):
+    bdevperf_targets(page, r)
     for what, key in (("bdevperf", "bdevperf"), ("NVMe/TCP", "nvme_tcp")):
         if r.get(key, {}).get("skipped"):
             page.add(f"{what}: not run ({r[key]['skipped']}).", "")
@@ -330,11 +448,6 @@ def tools(page, r):
             each = case["iops"]
             rows.append([case["depth"]] + [with_spread([v / 1e6 for v in each[n]], 2) for n in ("bdevperf", "raw", "co_await")] +
                         [with_spread(ratios(each[n], each["bdevperf"]), 2) for n in ("raw", "co_await")])
-            if case["depth"] == 32:
-                raw = statistics.median(ratios(each["raw"], each["bdevperf"]))
-                ours = statistics.median(ratios(each["co_await"], each["bdevperf"]))
-                page.target("raw baseline ÷ bdevperf, depth 32 (is the baseline honest?)", "≥ 1.2", f"{raw:.2f}", raw >= 1.2)
-                page.target("`co_await` ÷ bdevperf, depth 32", "≥ 1.15", f"{ours:.2f}", ours >= 1.15)
         page.add(table(["depth", "bdevperf", "`raw`", "`co_await`", "`raw` ÷ bdevperf", "`co_await` ÷ bdevperf"], rows))
     part = r.get("nvme_tcp")
     if part and part.get("cases"):
