@@ -471,10 +471,14 @@ error::io io_core::failure() const noexcept {
 
 error io_core::make_error() const noexcept { return error(failure()); }
 
-result<void> io_core::finish_with_checks() noexcept {
+// By pointer, to what is this OS thread's until the next failure: a place for an error that the
+// compiler would have to hand over here would lie in the coroutine's frame.
+const error* io_core::finish_with_checks() noexcept {
+  static constinit thread_local error failed;
   io_stage = stage_done;
-  if (code_ == 0) return {};
-  return std::unexpected(make_error());
+  if (code_ == 0) return nullptr;
+  failed = make_error();
+  return &failed;
 }
 
 operation_info io_core::info() const noexcept {

@@ -77,7 +77,8 @@ class io_core : public ready_node {
   result<void> finish() noexcept {
     if (io_stage == stage_succeeded) [[likely]]
       return {};
-    return finish_with_checks();
+    if (const error* failed = finish_with_checks()) return std::unexpected(*failed);
+    return {};
   }
 
   // See stop_aware_promise.hpp. It completes once SPDK has let go of it and of the abort: as
@@ -210,7 +211,7 @@ class io_core : public ready_node {
   void take_status(spdk_bdev_io* io) noexcept;
   error::io failure() const noexcept;
   error make_error() const noexcept;
-  [[gnu::cold]] result<void> finish_with_checks() noexcept;
+  [[gnu::cold]] const error* finish_with_checks() noexcept;
   void abandon() noexcept;
   void wait_until_ready() noexcept;
   static void on_complete(spdk_bdev_io* io, bool success, void* self);
