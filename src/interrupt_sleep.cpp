@@ -25,8 +25,8 @@ constexpr std::chrono::nanoseconds pause_before_next_try = 10s;
 }  // namespace
 
 // A message that was sent while the thread was polled has not made its file readable, and one that
-// is being sent now need not do so either, if its sender has seen the old mode. But it stands in the
-// queue before a message of ours, which makes the file readable, and with which all are taken.
+// is being sent now need not do so either, if its sender has seen the old mode. But it stands in
+// the queue before a message of ours, which makes the file readable, and with which all are taken.
 void set_interrupt_mode(thread_state& t, bool interrupts) noexcept {
   if (!spdk_interrupt_mode_is_enabled() || t.reactor_polls || t.phase != thread_phase::running) {
     return;

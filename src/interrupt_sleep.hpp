@@ -14,8 +14,8 @@ namespace spdk_io::inline SPDK_IO_ABI::detail {
 
 class thread_state;
 
-// Puts SPDK's thread into interrupt mode, which is how SPDK makes it, or has it polled. Where SPDK is
-// in interrupt mode at all.
+// Puts SPDK's thread into interrupt mode, which is how SPDK makes it, or has it polled. Where SPDK
+// is in interrupt mode at all.
 void set_interrupt_mode(thread_state& t, bool interrupts) noexcept;
 
 class interrupt_sleep {

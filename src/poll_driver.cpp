@@ -92,9 +92,10 @@ result<void> poll_driver::attach_interrupts() {
   interrupts_ = std::make_unique<interrupt_sleep>(*state_);
   if (!interrupts_->files.complete()) {
     interrupts_.reset();
-    return std::unexpected(error(std::errc::too_many_files_open, operation_kind::run,
-                                 concat("poller task: no file descriptors for the sleep of thread \"",
-                                        state_->name, "\": raise the limit (ulimit -n)")));
+    return std::unexpected(
+        error(std::errc::too_many_files_open, operation_kind::run,
+              concat("poller task: no file descriptors for the sleep of thread \"", state_->name,
+                     "\": raise the limit (ulimit -n)")));
   }
   sleep_file_ = interrupts_->files.set();
   interrupts_->poll_first = true;

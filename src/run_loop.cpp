@@ -143,7 +143,8 @@ void run_loop::look_at_files(std::int64_t nanoseconds) {
   }
   const timespec most = {.tv_sec = static_cast<time_t>(nanoseconds / second),
                          .tv_nsec = static_cast<long>(nanoseconds % second)};
-  if (::ppoll(files_.data(), files_.size(), nanoseconds < 0 ? nullptr : &most, nullptr) <= 0) return;
+  if (::ppoll(files_.data(), files_.size(), nanoseconds < 0 ? nullptr : &most, nullptr) <= 0)
+    return;
   std::size_t left = 0;
   for (std::size_t i = 0; i < watches_.size(); ++i) {
     if (files_[i + 1].revents != 0) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The files that end the sleep of a thread in interrupt mode, behind one that a loop can watch: that
-// of SPDK's thread, those of the threads that its modules made, a timer, and one to be poked from
-// anywhere.
+// The files that end the sleep of a thread in interrupt mode, behind one that a loop can watch:
+// that of SPDK's thread, those of the threads that its modules made, a timer, and one to be poked
+// from anywhere.
 #pragma once
 
 #include <spdk_io/abi.hpp>

@@ -192,10 +192,11 @@ TEST_F(interrupt_sleep, a_restless_poller_is_polled_until_it_goes) {
   settle();
   expect_interrupts();
   expect_asleep();
-  EXPECT_EQ(testing::internal::GetCapturedStderr(),
-            "spdk-io: thread \"main\" cannot sleep in interrupt mode, since it is always woken by the "
-            "poller restless; until that has gone it backs off instead "
-            "(idle::interrupt::otherwise)\n");
+  EXPECT_EQ(
+      testing::internal::GetCapturedStderr(),
+      "spdk-io: thread \"main\" cannot sleep in interrupt mode, since it is always woken by the "
+      "poller restless; until that has gone it backs off instead "
+      "(idle::interrupt::otherwise)\n");
 }
 
 TEST_F(interrupt_sleep, a_poller_that_works_keeps_it_awake_and_is_not_named) {
@@ -250,8 +251,7 @@ TEST_F(interrupt_sleep, a_thread_that_a_module_makes_ends_the_sleep_too) {
     EXPECT_TRUE(got);
     expect_asleep();
   }
-  spdk_thread_send_msg(
-      further, [](void*) { spdk_thread_exit(spdk_get_thread()); }, nullptr);
+  spdk_thread_send_msg(further, [](void*) { spdk_thread_exit(spdk_get_thread()); }, nullptr);
   const auto count = sio::thread::count();
   while (sio::thread::count() == count) {
     if (!loop.run_one()) loop.look();

@@ -337,9 +337,8 @@ class interrupt_poller_coroutine : public poller_coroutine {
       GTEST_SKIP() << "run beside tests without interrupt mode, in one process";
   }
   auto poll(sio::thread& t) {
-    return sio::poller_coroutine<tiny::task>(t, tiny::watching_handle{&loop},
-                                             sio::idle::interrupt{.spin_for = 0ns},
-                                             stop.get_token());
+    return sio::poller_coroutine<tiny::task>(
+        t, tiny::watching_handle{&loop}, sio::idle::interrupt{.spin_for = 0ns}, stop.get_token());
   }
 };
 

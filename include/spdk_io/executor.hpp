@@ -35,10 +35,10 @@ concept timed_executor = executor<E> && requires(E& e) {
   e.new_timer().cancel();
 };
 
-// It can watch files: the object that new_watch(file) makes calls f once, on the loop's thread, when
-// the file is readable, or soon where it is already, unless cancel() comes first (f may be on its way
-// by then). It may be started again, from f too. Destroying it cancels, and may happen in f. The file
-// is the caller's: it stays open as long as the object lives, and is not closed here.
+// It can watch files: the object that new_watch(file) makes calls f once, on the loop's thread,
+// when the file is readable, or soon where it is already, unless cancel() comes first (f may be on
+// its way by then). It may be started again, from f too. Destroying it cancels, and may happen in
+// f. The file is the caller's: it stays open as long as the object lives, and is not closed here.
 template <class E>
 concept watching_executor = executor<E> && requires(E& e) {
   e.new_watch(0).start(detail::probe_callable());

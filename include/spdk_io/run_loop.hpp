@@ -68,7 +68,7 @@ class run_loop {
   std::atomic<bool> remote_waiting_{false};
   std::vector<watch*> watches_;  // those that were started
   std::vector<pollfd> files_;    // those that are looked at, and woken_ before them
-  const int woken_;  // a file that other threads make readable while this one waits
+  const int woken_;              // a file that other threads make readable while this one waits
   std::mutex mutex_;
   bool waiting_ = false;          // with the mutex
   std::vector<function> remote_;  // posted elsewhere; with the mutex
@@ -93,8 +93,8 @@ class run_loop::timer : private detail::timer_node {
   function function_;
 };
 
-// Calls a function once, on the loop's thread, when a file is readable. Used there; destroyed before
-// its loop. The file stays open as long as it is watched, and is the caller's.
+// Calls a function once, on the loop's thread, when a file is readable. Used there; destroyed
+// before its loop. The file stays open as long as it is watched, and is the caller's.
 class run_loop::watch {
  public:
   watch(run_loop& loop, int file) noexcept : loop_(&loop), file_(file) {}

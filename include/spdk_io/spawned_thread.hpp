@@ -74,8 +74,8 @@ task<void> run_thread_main(F main, thread& t, std::stop_token stop) {
 
 // `main` is called on the new OS thread as main(thread&) or main(thread&, std::stop_token); it
 // may be a coroutine. The thread's loop sleeps by `policy` when there is nothing to do. Errors: no
-// env; SPDK is out of memory; the system has no thread or no file descriptors for us; idle::interrupt
-// without env_options.interrupt.
+// env; SPDK is out of memory; the system has no thread or no file descriptors for us;
+// idle::interrupt without env_options.interrupt.
 template <class F>
   requires(!std::convertible_to<F, idle_policy>)
 result<spawned_thread> thread::spawn(std::string_view name, F&& main, idle_policy policy) {

@@ -36,8 +36,8 @@ struct sleep_log {
   sio::thread& thread;
   std::uint64_t posted = 0;
   int sleeps = 0;
-  int with_io = 0;            // of these, with I/O in flight
-  int polled_meanwhile = 0;   // of these, in which somebody polled
+  int with_io = 0;           // of these, with I/O in flight
+  int polled_meanwhile = 0;  // of these, in which somebody polled
   bool asleep = false;
 };
 
@@ -325,8 +325,8 @@ TEST_F(interrupt_conformance, every_device_of_lite_lets_its_thread_sleep) {
   must(run(sio::create_bdev(sio::malloc_bdev{.name = "base", .size = 1 << 20})));
   must(run(sio::create_bdev(sio::passthru_bdev{.name = "p0", .base = "base"})));
   must(run(sio::create_bdev(sio::error_bdev{.base = "p0"})));
-  must(run(sio::create_bdev(sio::delay_bdev{
-      .name = "d0", .base = "EE_p0", .average_read = 2ms, .average_write = 2ms})));
+  must(run(sio::create_bdev(
+      sio::delay_bdev{.name = "d0", .base = "EE_p0", .average_read = 2ms, .average_write = 2ms})));
   auto disk = must(bdev_desc::open("d0"));
   const int before = log.with_io;
   for (int i = 0; i < 5; ++i) {
@@ -385,8 +385,7 @@ TEST_F(interrupt_conformance, the_thread_goes_first_while_asleep) {
 TEST_F(interrupt_conformance, the_loop_goes_first_while_asleep) {
   {
     loop_under_test other;
-    auto task = must(
-        sio::poller_task(thread, noting_executor(other.executor(), log), at_once));
+    auto task = must(sio::poller_task(thread, noting_executor(other.executor(), log), at_once));
     while (!log.asleep) ASSERT_TRUE(other.run_one());
   }
   log.asleep = false;
@@ -415,8 +414,7 @@ TEST_F(interrupt_conformance, an_exception_leaves_the_loop_and_the_task_goes_on)
   auto task = sleep();
   run_until_asleep();
   ASSERT_TRUE(thread.ref().send([] { throw std::runtime_error("a continuation's"); }));
-  EXPECT_THROW(
-      for (int i = 0; i < 100; ++i) ASSERT_TRUE(loop.run_one()), std::runtime_error);
+  EXPECT_THROW(for (int i = 0; i < 100; ++i) ASSERT_TRUE(loop.run_one()), std::runtime_error);
   EXPECT_FALSE(task.stopped());
   loop.restart();
   log.asleep = false;

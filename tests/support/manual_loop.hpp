@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A loop that a test turns by hand, with timers that fire and files that are looked at when the test
-// says so, and executors on it that can do more or less.
+// A loop that a test turns by hand, with timers that fire and files that are looked at when the
+// test says so, and executors on it that can do more or less.
 #pragma once
 
 #include <poll.h>
@@ -61,7 +61,8 @@ class manual_loop {
       if (each->f) std::exchange(each->f, nullptr)();
   }
 
-  // Whether it watches a file; lets those that are readable have their functions, and says how many.
+  // Whether it watches a file; lets those that are readable have their functions, and says how
+  // many.
   bool watches() const {
     for (const auto* each : watches_)
       if (each->f) return true;

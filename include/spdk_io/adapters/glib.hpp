@@ -190,9 +190,7 @@ class watch_source : public source<watch_source> {
     const auto previous = std::exchange(function_, std::forward<F>(f));
     if (!tag_) tag_ = add_file(file);
   }
-  void cancel() noexcept {
-    const auto dropped = stop();
-  }
+  void cancel() noexcept { const auto dropped = stop(); }
 
   void on_ready() noexcept {
     auto function = stop();

@@ -251,9 +251,9 @@ class executor::timer {
 
 inline executor::timer executor::new_timer() { return timer(shared_->loop()); }
 
-// Calls a function once, when a file is readable. Used and destroyed on the loop's thread, before the
-// loop is closed; the file may be closed as soon as this has gone. libuv has at most one handle for
-// each file.
+// Calls a function once, when a file is readable. Used and destroyed on the loop's thread, before
+// the loop is closed; the file may be closed as soon as this has gone. libuv has at most one handle
+// for each file.
 class executor::watch {
  public:
   // Throws std::system_error where libuv cannot watch the file.

@@ -59,8 +59,8 @@ class poll_driver {
   // How long the thread may sleep now; zero: not at all.
   std::chrono::nanoseconds may_sleep() noexcept;
 
-  // The file that is readable when a sleep is to end, however long that was to be; -1 where there is
-  // none, and the sleep ends by a timer or by the waker. From attach() on.
+  // The file that is readable when a sleep is to end, however long that was to be; -1 where there
+  // is none, and the sleep ends by a timer or by the waker. From attach() on.
   int sleep_file() const noexcept { return sleep_file_; }
   // Any thread, while attached: ends a sleep by its file. False where there is none.
   bool poke() noexcept;
