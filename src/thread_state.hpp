@@ -151,7 +151,8 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   bool reactor_polls = false;  // calls spdk_thread_poll(); see reactor_driver.hpp
   // Any thread: see poll_driver::leave().
   std::atomic<bool> has_poller_task = false;
-  std::string poller_task_executor;  // for the message of a second one
+  std::string poller_task_executor;              // for the message of a second one
+  std::vector<std::string> said_to_be_restless;  // see restless.hpp
 
  private:
   friend class waking_list;

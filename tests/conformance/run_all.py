@@ -16,18 +16,29 @@ _PATIENCE = 60  # seconds; a loop that loses a wake-up waits for ever
 
 
 def scenarios_of(program):
+    """As (suite, scenario)."""
     out = subprocess.run([program, "--gtest_list_tests"], check=True, capture_output=True, text=True).stdout
-    return [line.strip() for line in out.splitlines() if line.startswith("  ")]
+    suite = ""
+    for line in out.splitlines():
+        if line.startswith("  "):
+            yield suite, line.strip()
+        elif line.endswith("."):
+            suite = line.removesuffix(".")
 
 
-def run(program, scenario):
+def name_of(suite, scenario):
+    """What stands in the table: those in interrupt mode are marked."""
+    return f"interrupt: {scenario}" if suite.startswith("interrupt_") else scenario
+
+
+def run(program, suite, scenario):
     """How it ended; where it was skipped, why."""
-    command = [program, f"--gtest_filter=conformance.{scenario}"]
+    command = [program, f"--gtest_filter={suite}.{scenario}"]
     try:
         out = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE)
     except subprocess.TimeoutExpired:
         return {"result": "failed", "why": f"not finished after {_PATIENCE} seconds"}
-    if f"[       OK ] conformance.{scenario}" in out.stdout and out.returncode == 0:
+    if f"[       OK ] {suite}.{scenario}" in out.stdout and out.returncode == 0:
         return {"result": "passed"}
     skipped = re.search(r"Skipped\n(.*)\n", out.stdout)
     if skipped and out.returncode == 0:
@@ -47,7 +58,7 @@ def main():
         if not entry.startswith(_PREFIX) or "flawed" in entry or not os.access(program, os.X_OK) or os.path.isdir(program):
             continue
         executor = entry.removeprefix(_PREFIX)
-        results[executor] = {scenario: run(program, scenario) for scenario in scenarios_of(program)}
+        results[executor] = {name_of(*each): run(program, *each) for each in scenarios_of(program)}
         bad = [s for s, r in results[executor].items() if r["result"] == "failed"]
         print(f"{executor}: {len(results[executor])} scenarios, {len(bad)} failed {' '.join(bad)}".rstrip(), file=sys.stderr)
     if not results:

@@ -5,10 +5,21 @@
 import json
 import sys
 
+_INTERRUPT = "interrupt: "
+
 
 def table(results):
-    executors = list(results["executors"])
+    """One for each suite."""
     scenarios = list(next(iter(results["executors"].values())))
+    asleep = [s for s in scenarios if s.startswith(_INTERRUPT)]
+    lines = one_table(results, [s for s in scenarios if s not in asleep])
+    if asleep:
+        lines += ["", "With `idle::interrupt`, in SPDK's interrupt mode:", ""] + one_table(results, asleep)
+    return lines
+
+
+def one_table(results, scenarios):
+    executors = list(results["executors"])
     notes = []
     lines = [f"| scenario | {' | '.join(executors)} |", "|---" * (len(executors) + 1) + "|"]
     for scenario in scenarios:
@@ -21,10 +32,11 @@ def table(results):
                     notes.append(got["why"])
                 cell += f" ({notes.index(got['why']) + 1})"
             cells.append(cell)
-        lines.append(f"| {scenario.replace('_', ' ')} | {' | '.join(cells)} |")
-    counts = [sum(r["result"] == "passed" for r in results["executors"][e].values()) for e in executors]
+        lines.append(f"| {scenario.removeprefix(_INTERRUPT).replace('_', ' ')} | {' | '.join(cells)} |")
+    counts = [sum(results["executors"][e].get(s, {}).get("result") == "passed" for s in scenarios) for e in executors]
     lines.append(f"| **passed, of {len(scenarios)}** | {' | '.join(str(c) for c in counts)} |")
-    lines += [""] + [f"({i + 1}) {note}.  " for i, note in enumerate(notes)]
+    if notes:
+        lines += [""] + [f"({i + 1}) {note}.  " for i, note in enumerate(notes)]
     return lines
 
 
@@ -33,8 +45,9 @@ def main():
         "# Executors",
         "",
         "What runs SPDK as one task among others, and what was tried there: one suite",
-        "([conformance_test.cpp](../tests/conformance/conformance_test.cpp)), the same for each. Made by",
-        "`scripts/check-executors --keep` from a run of it.",
+        "([conformance_test.cpp](../tests/conformance/conformance_test.cpp), and for interrupt mode",
+        "[interrupt_conformance_test.cpp](../tests/conformance/interrupt_conformance_test.cpp)), the same for",
+        "each. Made by `scripts/check-executors --keep` from a run of it.",
         "",
         "| executor | what it is |",
         "|---|---|",
@@ -46,7 +59,7 @@ def main():
         "| epoll | a plain epoll loop, the example [epoll_loop.hpp](../examples/epoll_loop.hpp): what any loop needs |",
         "",
         "The suite itself is tested with loops that have one flaw each: one never yields, one loses a",
-        "wake-up, one drops callables. It finds all three.",
+        "wake-up, one drops callables, one watches files in vain. It finds all four.",
     ]
     for path in sys.argv[1:]:
         with open(path) as f:
