@@ -12,6 +12,7 @@
 #include <thread>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 namespace spdk_io_test {
 
@@ -89,24 +90,32 @@ struct receiver {
   with_token<Token> get_env() const noexcept { return {token}; }
 };
 
-// A sender, connected; start() starts it.
-template <class Sender, class Token = words::never_stop_token>
-class connected {
+// A sender that sends a T (monostate: nothing), connected; start() starts it.
+template <class T, class Sender, class Token = words::never_stop_token>
+class connected_as {
  public:
-  using value = typename sent<words::completion_signatures_of_t<Sender>>::type;
-
-  explicit connected(Sender sender, Token token = {})
-      : state_(words::connect(std::move(sender), receiver<value, Token>{&how, std::move(token)})) {}
-  connected(const connected&) = delete;
-  connected& operator=(const connected&) = delete;
+  explicit connected_as(Sender sender, Token token = {})
+      : state_(words::connect(std::move(sender), receiver<T, Token>{&how, std::move(token)})) {}
+  connected_as(const connected_as&) = delete;
+  connected_as& operator=(const connected_as&) = delete;
 
   void start() noexcept { words::start(state_); }
   bool done() const noexcept { return how.done(); }
 
-  completion<value> how;
+  completion<T> how;
 
  private:
-  words::connect_result_t<Sender, receiver<value, Token>> state_;
+  words::connect_result_t<Sender, receiver<T, Token>> state_;
+};
+
+// The same for the library's own senders, whose first signature says what they send.
+template <class Sender, class Token = words::never_stop_token>
+class connected
+    : public connected_as<typename sent<words::completion_signatures_of_t<Sender>>::type, Sender,
+                          Token> {
+ public:
+  explicit connected(Sender sender, Token token = {})
+      : connected::connected_as(std::move(sender), std::move(token)) {}
 };
 
 }  // namespace spdk_io_test
