@@ -72,7 +72,7 @@ static_assert(
 using then_read = decltype(std::declval<read>() | ex::then([]() noexcept { return 1; }));
 static_assert(
     completes_with<then_read, ex::set_value_t(int), ex::set_error_t(error), ex::set_stopped_t()>);
-#ifndef SPDK_IO_EXECUTION_BEMAN  // whose let_value adds std::exception_ptr in any case
+#ifndef SPDK_IO_EXECUTION_BEMAN  // whose starts_on adds std::exception_ptr in any case
 using read_there = decltype(ex::starts_on(std::declval<sio::scheduler>(), std::declval<read>()));
 static_assert(
     completes_with<read_there, ex::set_value_t(), ex::set_error_t(error), ex::set_stopped_t()>);
@@ -252,6 +252,43 @@ TEST_F(execution_library, sync_wait_throws_the_error) {
         ex::sync_wait(ex::starts_on(sio::scheduler(worker.ref()), disk.read(buffer, 1 << 30))),
         error);
   });
+}
+
+// --- A poller task on a run_loop ----------------------------------------------------------------
+
+TEST_F(execution_library, a_run_loop_polls) {
+  auto disk = open_malloc("m0");
+  fill_pattern(buffer, 8);
+  ex::run_loop loop;
+  auto polling = must(
+      sio::poller_task(main_thread(), sio::adapters::execution::executor(loop.get_scheduler())));
+  auto op =
+      connect_as<std::monostate>(ex::starts_on(loop.get_scheduler(), disk.write(buffer, 0)) |
+                                 ex::let_value([&]() noexcept { return disk.read(other, 0); }));
+  op.how.then = [&] {
+    polling.stop();
+    loop.finish();
+  };
+  op.start();
+  loop.run();
+  ASSERT_TRUE(op.how.value);
+  EXPECT_TRUE(has_pattern(other, 8));
+}
+
+TEST_F(execution_library, an_exception_is_kept_until_the_run_loop_has_returned) {
+  ex::run_loop loop;
+  std::optional<
+      sio::running_poller_task<sio::adapters::execution::executor<decltype(loop.get_scheduler())>>>
+      polling;
+  sio::adapters::execution::executor on_loop(loop.get_scheduler(), [&] {
+    polling->stop();
+    loop.finish();
+  });
+  polling = must(sio::poller_task(main_thread(), on_loop));
+  must(main_thread().ref().send([] { throw std::runtime_error("a message's"); }));
+  loop.run();
+  EXPECT_THROW(sio::adapters::execution::rethrow(), std::runtime_error);
+  sio::adapters::execution::rethrow();  // nothing is left
 }
 
 // --- Laws of schedulers -------------------------------------------------------------------------

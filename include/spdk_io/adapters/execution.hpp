@@ -30,5 +30,6 @@
 // clang-format off
 #include <spdk_io/adapters/detail/execution_operation.hpp>
 #include <spdk_io/adapters/detail/execution_scheduler.hpp>
+#include <spdk_io/adapters/detail/execution_executor.hpp>
 // clang-format on
 #undef SPDK_IO_EXECUTION_VOCABULARY
