@@ -100,8 +100,8 @@ def overhead(page, r):
         f"4 KiB reads, one core, {r['count']:,} I/O in each of {r['rounds']} rounds, the candidates by turns. "
         "Nanoseconds: the median, and in brackets the quartiles. A ratio is one of I/O per second "
         "against raw callbacks in the same round: more is better, 1 is no overhead.", "")
-    names = [n for n in ["raw", "co_await", "co_await_token", "start", "asio_callback", "asio_awaitable", "naive"]
-             if n in names]
+    names = [n for n in ["raw", "co_await", "co_await_token", "start", "sender", "asio_callback", "asio_awaitable",
+                         "naive"] if n in names]
     page.add(table(["candidate", "what"], [[f"`{n}`", r["candidates"][n]] for n in names]))
     rows = []
     for case in r["overhead"]:
@@ -165,9 +165,10 @@ def counted(page, r):
                             f"{added:.0f}", added <= most)
     page.add(table(["heap allocations"] + [f"`{n}`" for n in names],
                    [["for each I/O"] + [f"{counts['allocations'][n]:.2f}" for n in names]]))
-    none = ["co_await", "co_await_token", "start"]
+    none = [n for n in ["co_await", "co_await_token", "start", "sender"] if n in counts["allocations"]]
     most = max(counts["allocations"][n] for n in none)
-    page.target(f"heap allocations for each I/O: `co_await`, `start` with state kept by the caller ({r['provider']})",
+    kept = "`start` and `sender`" if "sender" in none else "`start`"
+    page.target(f"heap allocations for each I/O: `co_await`, {kept} with state kept by the caller ({r['provider']})",
                 "0", f"{most:.2f}", most == 0)
 
 
