@@ -71,6 +71,15 @@ static_assert(
 
 static_assert(gives_nothing<decltype(std::declval<sio::scheduler>().schedule())>);
 
+// A task may end in an exception; only one that gives a result can say that it was stopped.
+static_assert(completes_with<sio::task<sio::result<int>>, set_value_t(int), set_error_t(sio::error),
+                             set_error_t(std::exception_ptr), set_stopped_t()>);
+static_assert(
+    completes_with<decltype(sio::create_bdev(sio::null_bdev())), set_value_t(std::string),
+                   set_error_t(sio::error), set_error_t(std::exception_ptr), set_stopped_t()>);
+static_assert(completes_with<sio::task<int>, set_value_t(int), set_error_t(std::exception_ptr)>);
+static_assert(completes_with<sio::task<void>, set_value_t(), set_error_t(std::exception_ptr)>);
+
 // A receiver that cannot be stopped costs nothing: what is connected is the two, side by side.
 using unstoppable = receiver<std::monostate, words::never_stop_token>;
 static_assert(sizeof(words::connect_result_t<sio::io_operation, unstoppable>) ==
@@ -387,6 +396,74 @@ TEST_F(execution, cut_short_by_the_end_of_the_thread_is_an_error) {
     EXPECT_EQ(*sleep.how.error, std::errc::operation_canceled);
     EXPECT_FALSE(sleep.how.stopped);
   });
+}
+
+// --- Tasks --------------------------------------------------------------------------------------
+
+TEST_F(execution, a_task_is_a_sender) {
+  connected made(sio::create_bdev(sio::null_bdev{.name = "n0", .size = 1 << 20}));
+  made.start();
+  poll_until([&] { return made.done(); });
+  EXPECT_EQ(made.how.value, "n0");
+  connected again(sio::create_bdev(sio::null_bdev{.name = "n0", .size = 1 << 20}));
+  again.start();
+  poll_until([&] { return again.done(); });
+  ASSERT_TRUE(again.how.error);
+  EXPECT_EQ(*again.how.error, std::errc::file_exists);
+}
+
+TEST_F(execution, a_task_that_is_not_started_does_not_run) {
+  bool ran = false;
+  auto runs = [&]() -> sio::task<int> {
+    ran = true;
+    co_return 1;
+  };
+  {
+    connected never(runs());
+  }
+  EXPECT_FALSE(ran);
+  connected op(runs());
+  EXPECT_FALSE(ran);
+  op.start();
+  EXPECT_EQ(op.how.value, 1);  // it awaits nothing, so it completes within start()
+}
+
+TEST_F(execution, an_exception_of_a_task) {
+  auto throws = []() -> sio::task<sio::result<void>> {
+    co_await sio::yield();
+    throw std::logic_error("a task's");
+  };
+  connected op(throws());
+  op.start();
+  poll_until([&] { return op.done(); });
+  ASSERT_TRUE(op.how.exception);
+  EXPECT_THROW(std::rethrow_exception(op.how.exception), std::logic_error);
+}
+
+TEST_F(execution, completing_may_destroy_a_task_state) {
+  using yielding = sio::task<void>;
+  auto yields = []() -> yielding { co_await sio::yield(); };
+  auto op = std::make_unique<connected<yielding>>(yields());
+  op->how.then = [&] { op = nullptr; };
+  op->start();
+  poll_until([&] { return !op; });
+}
+
+TYPED_TEST(execution_stopped, a_task_and_what_it_awaits) {
+  auto disk = open_delay();
+  TypeParam stop;
+  auto reads = [&]() -> sio::task<sio::result<void>> {
+    co_return co_await disk.read(this->buffer, 0);
+  };
+  connected op(reads(), stop.token());
+  op.start();
+  poll_times(100);
+  EXPECT_FALSE(op.done());
+  stop.request();
+  poll_until([&] { return op.done(); });
+  EXPECT_TRUE(op.how.stopped);
+  EXPECT_EQ(op.how.times, 1);
+  EXPECT_EQ(in_flight(), 0u);
 }
 
 // --- Schedulers ---------------------------------------------------------------------------------

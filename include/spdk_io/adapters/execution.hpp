@@ -29,6 +29,7 @@
 // These use the words, and so come after them.
 // clang-format off
 #include <spdk_io/adapters/detail/execution_operation.hpp>
+#include <spdk_io/adapters/detail/execution_task.hpp>
 #include <spdk_io/adapters/detail/execution_scheduler.hpp>
 #include <spdk_io/adapters/detail/execution_executor.hpp>
 // clang-format on
