@@ -5,13 +5,15 @@
 #include <spdk_io/detail/posted_functions.hpp>
 #include <spdk_io/executor.hpp>
 
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
-namespace spdk_io::inline SPDK_IO_ABI::adapters::execution::inline SPDK_IO_EXECUTION_VOCABULARY {
+namespace spdk_io::inline SPDK_IO_ABI {
+namespace adapters::execution::inline SPDK_IO_EXECUTION_VOCABULARY {
 namespace detail {
 
 // Those of this OS thread, whatever loop it runs.
@@ -113,5 +115,5 @@ class executor {
   std::shared_ptr<detail::shared_hook> hook_;
 };
 
-}  // namespace spdk_io::inline SPDK_IO_ABI::adapters::execution::inline
-   // SPDK_IO_EXECUTION_VOCABULARY SPDK_IO_EXECUTION_VOCABULARY
+}  // namespace adapters::execution::inline SPDK_IO_EXECUTION_VOCABULARY
+}  // namespace spdk_io::inline SPDK_IO_ABI
