@@ -357,7 +357,11 @@ TEST_F(execution, a_request_that_crosses_the_completion_is_waited_for) {
   sleep->start();
   crossing->how.then = [&] { stop.request_stop(); };
   crossing->start();
-  poll_until([&] { return sleep->done() && crossing->done(); });
+  main_thread().poll();
+  EXPECT_TRUE(crossing->done());
+  EXPECT_FALSE(sleep->done());
+  poll_until([&] { return sleep->done(); });
+  EXPECT_TRUE(sleep->how.value);
   EXPECT_EQ(sleep->how.times, 1);
   sleep = nullptr;
   poll_times(10);
@@ -384,7 +388,24 @@ TEST_F(execution, out_of_time_is_an_error) {
   EXPECT_EQ(*read.how.error, std::errc::timed_out);
 }
 
-// Cancelled, but by nobody's request.
+// Cancelled, but by nobody's request: by the device, and by the thread.
+TEST_F(execution, aborted_by_the_device_is_an_error) {
+  must(run(sio::create_bdev(sio::malloc_bdev{.name = "base", .size = 1 << 20})));
+  must(run(sio::create_bdev(sio::error_bdev{.base = "base"})));
+  sio::injected_error abort{
+      .on = sio::inject_on::read, .how = sio::inject_how::nvme_failure, .status = {0, 0x07}};
+  if (auto r = run(sio::inject_error("EE_base", abort)); !r) {
+    GTEST_SKIP() << "this release of SPDK injects no NVMe status: " << r.error();
+  }
+  auto disk = must(bdev_desc::open("EE_base"));
+  std::stop_source stop;
+  connected read(disk.read(buffer, 0), stop.get_token());
+  read.start();
+  poll_until([&] { return read.done(); });
+  ASSERT_TRUE(read.how.error);
+  EXPECT_EQ(*read.how.error, std::errc::operation_canceled);
+}
+
 TEST_F(execution, cut_short_by_the_end_of_the_thread_is_an_error) {
   std::jthread([] {
     std::stop_source stop;
@@ -463,6 +484,20 @@ TYPED_TEST(execution_stopped, a_task_and_what_it_awaits) {
   poll_until([&] { return op.done(); });
   EXPECT_TRUE(op.how.stopped);
   EXPECT_EQ(op.how.times, 1);
+  EXPECT_EQ(in_flight(), 0u);
+}
+
+TYPED_TEST(execution_stopped, a_task_before_it_is_started) {
+  auto disk = open_delay();
+  TypeParam stop;
+  auto reads = [&]() -> sio::task<sio::result<void>> {
+    co_return co_await disk.read(this->buffer, 0);
+  };
+  connected op(reads(), stop.token());
+  stop.request();
+  op.start();
+  poll_until([&] { return op.done(); });
+  EXPECT_TRUE(op.how.stopped);
   EXPECT_EQ(in_flight(), 0u);
 }
 
