@@ -131,7 +131,7 @@ class operation_state {
   template <class Value>
   void deliver(Value&& got) noexcept {
     if constexpr (!spdk_io::detail::is_result<value>::value) {
-      vocabulary::set_value(std::move(receiver_), std::move(got));
+      vocabulary::set_value(std::move(receiver_), std::forward<Value>(got));
     } else if (!got) [[unlikely]] {
       fail(got.error());
     } else if constexpr (std::is_void_v<typename value::value_type>) {
