@@ -14,6 +14,7 @@ std::span<const io_candidate> io_candidates() noexcept {
       io_candidate{"co_await", "co_await, run loop, no stop token", co_await_io},
       io_candidate{"co_await_token", "co_await, run loop, with a stop token", co_await_stoppable},
       io_candidate{"start", "start() with a callback, run loop", start_with_callback},
+      io_candidate{"sender", "a sender: connect() and start(), run loop", senders},
       io_candidate{"asio_callback", "Asio, handlers", asio_callbacks},
       io_candidate{"asio_awaitable", "Asio, use_awaitable", asio_use_awaitable},
       io_candidate{"naive", "a completion on the heap for each I/O", naive_awaiter},

@@ -24,6 +24,8 @@ void co_await_io(io_world& world, io_run run);
 void co_await_stoppable(io_world& world, io_run run);
 // start(), with state that the caller keeps, on the run loop.
 void start_with_callback(io_world& world, io_run run);
+// A sender, connected to a receiver without a stop token, on the run loop.
+void senders(io_world& world, io_run run);
 // On an asio::io_context: with handlers, and with asio::use_awaitable.
 void asio_callbacks(io_world& world, io_run run);
 void asio_use_awaitable(io_world& world, io_run run);

@@ -65,7 +65,7 @@ def count_all(build, environment, depths, names):
         say("where they go")
         out["profile"] = {
             name: counts.profile(program, name, 32, environment=environment)
-            for name in ("raw", "co_await", "co_await_token", "start", "asio_callback", "asio_awaitable")
+            for name in ("raw", "co_await", "co_await_token", "start", "sender", "asio_callback", "asio_awaitable")
         }
     for name in names:
         out["allocations"][name] = counts.allocations(program, name, 32, environment=environment)

@@ -117,8 +117,8 @@ def overhead(page, r):
         f"4 KiB reads, one core, {r['count']:,} I/O in each of {r['rounds']} rounds, the candidates by turns. "
         "Nanoseconds: the median, and in brackets the quartiles. A ratio is one of I/O per second "
         "against raw callbacks in the same round: more is better, 1 is no overhead.", "")
-    names = [n for n in ["raw", "co_await", "co_await_token", "start", "asio_callback", "asio_awaitable", "naive"]
-             if n in names]
+    names = [n for n in ["raw", "co_await", "co_await_token", "start", "sender", "asio_callback", "asio_awaitable",
+                         "naive"] if n in names]
     page.add(table(["candidate", "what"], [[f"`{n}`", r["candidates"][n]] for n in names]))
     rows = []
     for case in r["overhead"]:
@@ -157,10 +157,10 @@ def counted_targets(page, r):
             page.target(what, f"≤ {most}", f"{added:.0f}", added <= most)
         else:
             page.not_measured(what, f"≤ {most}")
-    what = f"heap allocations for each I/O: `co_await`, `start` with state kept by the caller ({r['provider']})"
+    what = f"heap allocations for each I/O: `co_await`, `sender`, `start` with state kept by the caller ({r['provider']})"
     allocations = r.get("counts", {}).get("allocations")
     if allocations:
-        most = max(allocations[n] for n in ["co_await", "co_await_token", "start"])
+        most = max(allocations[n] for n in ["co_await", "co_await_token", "sender", "start"])
         page.target(what, "0", f"{most:.2f}", most == 0)
     else:
         page.not_measured(what, "0")

@@ -143,3 +143,57 @@ endfunction()
 function(spdk_io_use_glib target core)
   target_link_libraries(${target} INTERFACE ${core} PkgConfig::SPDK_IO_GLIB)
 endfunction()
+
+# --- std::execution -----------------------------------------------------------------------------
+# Sets SPDK_IO_EXECUTION_NAME: standard, stdexec, beman, or own, which has no algorithms. With
+# SPDK_IO_EXECUTION set to one of them, that one is taken.
+macro(spdk_io_find_execution)
+  set(SPDK_IO_EXECUTION_NAME own)
+  if(SPDK_IO_EXECUTION AND NOT SPDK_IO_EXECUTION STREQUAL "auto")
+    set(SPDK_IO_EXECUTION_NAME ${SPDK_IO_EXECUTION})
+  else()
+    include(CheckCXXSourceCompiles)
+    check_cxx_source_compiles([[
+      #include <version>
+      #ifndef __cpp_lib_senders
+      #error no senders
+      #endif
+      int main() {}
+    ]] SPDK_IO_STANDARD_HAS_SENDERS)
+    if(SPDK_IO_STANDARD_HAS_SENDERS)
+      set(SPDK_IO_EXECUTION_NAME standard)
+    endif()
+  endif()
+  if(SPDK_IO_EXECUTION_NAME MATCHES "^(own|stdexec)$" AND NOT SPDK_IO_EXECUTION STREQUAL "own")
+    find_package(stdexec CONFIG QUIET)
+    if(TARGET STDEXEC::stdexec)
+      set(SPDK_IO_EXECUTION_NAME stdexec)
+    endif()
+  endif()
+  # Beman.execution is written for later compilers.
+  if(SPDK_IO_EXECUTION_NAME MATCHES "^(own|beman)$" AND NOT SPDK_IO_EXECUTION STREQUAL "own" AND
+     NOT (CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14))
+    find_package(beman.execution CONFIG QUIET)
+    if(TARGET beman::execution)
+      set(SPDK_IO_EXECUTION_NAME beman)
+    endif()
+  endif()
+  if((SPDK_IO_EXECUTION_NAME STREQUAL "stdexec" AND NOT TARGET STDEXEC::stdexec) OR
+     (SPDK_IO_EXECUTION_NAME STREQUAL "beman" AND NOT TARGET beman::execution))
+    message(FATAL_ERROR "spdk-io: SPDK_IO_EXECUTION is ${SPDK_IO_EXECUTION}, which find_package() "
+      "does not find (or not for this compiler). Put its prefix into CMAKE_PREFIX_PATH.")
+  endif()
+endmacro()
+
+function(spdk_io_use_execution target core)
+  target_link_libraries(${target} INTERFACE ${core})
+  if(SPDK_IO_EXECUTION_NAME STREQUAL "stdexec")
+    target_link_libraries(${target} INTERFACE STDEXEC::stdexec)
+    target_compile_definitions(${target} INTERFACE SPDK_IO_EXECUTION_STDEXEC)
+  elseif(SPDK_IO_EXECUTION_NAME STREQUAL "beman")
+    target_link_libraries(${target} INTERFACE beman::execution)
+    target_compile_definitions(${target} INTERFACE SPDK_IO_EXECUTION_BEMAN)
+  elseif(SPDK_IO_EXECUTION STREQUAL "own")
+    target_compile_definitions(${target} INTERFACE SPDK_IO_EXECUTION_OWN)
+  endif()
+endfunction()

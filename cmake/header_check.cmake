@@ -42,7 +42,8 @@ foreach(optional IN ITEMS spdk_io/adapters/asio.hpp spdk_io/adapters/boost_asio.
 endforeach()
 spdk_io_check_headers(core LANGUAGES CXX FOLDER ${PROJECT_SOURCE_DIR}/include
   HEADERS ${headers} LIBRARIES spdk_io::spdk_io)
-foreach(adapter IN ITEMS asio boost_asio libuv glib)
+# (execution.hpp is one of those above as well: without an implementation of std::execution.)
+foreach(adapter IN ITEMS asio boost_asio libuv glib execution)
   if(TARGET spdk_io::${adapter})
     spdk_io_check_headers(${adapter} LANGUAGES CXX FOLDER ${PROJECT_SOURCE_DIR}/include
       HEADERS spdk_io/adapters/${adapter}.hpp LIBRARIES spdk_io::${adapter})

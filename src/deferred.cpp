@@ -19,4 +19,10 @@ bool deferred::defer(run_function f, void* argument) noexcept {
   return true;
 }
 
+bool run_later(ready_node& node) noexcept {
+  thread_state* here = acting_thread();
+  if (here) here->make_ready(node);
+  return here != nullptr;
+}
+
 }  // namespace spdk_io::inline SPDK_IO_ABI::detail

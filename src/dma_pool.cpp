@@ -96,7 +96,7 @@ take_buffer_operation::~take_buffer_operation() {
   delete static_cast<pool_state*>(settle());
 }
 
-result<pooled_buffer> take_buffer_operation::finish() {
+result<pooled_buffer> take_buffer_operation::finish() noexcept {
   if (!granted()) return std::unexpected(failure(operation_kind::take_buffer, "pool"));
   auto& pool = static_cast<pool_state&>(take());
   return pooled_buffer(pool, pool.pop());

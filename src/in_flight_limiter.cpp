@@ -30,7 +30,7 @@ acquire_operation::~acquire_operation() {
   delete settle();
 }
 
-result<in_flight_limiter::permit> acquire_operation::finish() {
+result<in_flight_limiter::permit> acquire_operation::finish() noexcept {
   if (!granted()) return std::unexpected(failure(operation_kind::acquire, "limiter"));
   return in_flight_limiter::permit(take(), wanted());
 }

@@ -42,7 +42,7 @@ void sleep_operation::request_stop() noexcept {
   home_->ready.push_back(*this);
 }
 
-result<void> sleep_operation::finish() const {
+result<void> sleep_operation::finish() const noexcept {
   if (stopped_) {
     return std::unexpected(
         error(std::errc::operation_canceled, operation_kind::sleep, "sleep: stopped on request"));

@@ -9,30 +9,28 @@
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 
-bool thread_trigger::arm(stop_function f, void* argument) {
-  if (token_.stop_requested()) return false;
+bool thread_trigger_base::prepare(stop_function f, void* argument) noexcept {
   thread_state* here = acting_thread();
-  if (!here || !token_.stop_possible()) return true;  // without a thread nothing starts
+  if (!here) return false;
   home_ = here->shared_from_this();
   stop_ = f;
   argument_ = argument;
   run = on_delivered;
-  internal = true;                          // the thread takes it even while it ends
-  callback_.emplace(token_, sender{this});  // which calls it, if the request came just now
+  internal = true;  // the thread takes it even while it ends
   return true;
 }
 
 // On whichever thread makes the request. The trigger lives until this has returned: its callback
 // is destroyed before anything else of it.
-void thread_trigger::sender::operator()() const noexcept {
+void thread_trigger_base::sender::operator()() const noexcept {
   self->sent_.store(true, std::memory_order_release);
   // The thread has ended, what it awaits goes on elsewhere: nobody can be asked any more.
   if (!self->home_->deliver(*self)) self->sent_.store(false, std::memory_order_release);
 }
 
 // On the home thread, among the library's own continuations.
-void thread_trigger::on_delivered(ready_node& node) {
-  auto& self = static_cast<thread_trigger&>(node);
+void thread_trigger_base::on_delivered(ready_node& node) {
+  auto& self = static_cast<thread_trigger_base&>(node);
   self.delivered_ = true;
   if (self.go_on_) {
     self.home_->ready.push_back(*self.go_on_);
@@ -41,15 +39,12 @@ void thread_trigger::on_delivered(ready_node& node) {
   }
 }
 
-bool thread_trigger::disarm(ready_node& go_on) noexcept {
-  callback_.reset();  // waits for one that is being called on another thread
-  if (!under_way()) return true;
-  go_on_ = &go_on;
-  return false;
+bool thread_trigger_base::may_go_on(ready_node& go_on) noexcept {
+  go_on_ = under_way() ? &go_on : nullptr;
+  return !go_on_;
 }
 
-thread_trigger::~thread_trigger() {
-  callback_.reset();
+void thread_trigger_base::settle() noexcept {
   if (!home_) return;
   stop_ = nullptr;
   if (under_way()) {
@@ -60,7 +55,9 @@ thread_trigger::~thread_trigger() {
     }
     pump_until(
         *home_,
-        [](const void* self) { return !static_cast<const thread_trigger*>(self)->under_way(); },
+        [](const void* self) {
+          return !static_cast<const thread_trigger_base*>(self)->under_way();
+        },
         this, "a request to stop that is on its way");
   }
   if (go_on_ && go_on_->linked()) home_->ready.erase(*go_on_);

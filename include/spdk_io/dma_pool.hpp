@@ -142,7 +142,7 @@ class [[nodiscard]] take_buffer_operation
   take_buffer_operation& operator=(take_buffer_operation&&) = delete;
   ~take_buffer_operation();
 
-  result<pooled_buffer> finish();
+  result<pooled_buffer> finish() noexcept;
 
  private:
   friend class dma_pool;

@@ -127,7 +127,7 @@ class [[nodiscard]] acquire_operation
   acquire_operation& operator=(acquire_operation&&) = delete;
   ~acquire_operation();
 
-  result<in_flight_limiter::permit> finish();
+  result<in_flight_limiter::permit> finish() noexcept;
 
  private:
   friend class in_flight_limiter;

@@ -29,7 +29,7 @@ class [[nodiscard]] sleep_operation : public detail::operation_base<sleep_operat
   ~sleep_operation();
 
   bool begin() noexcept;
-  result<void> finish() const;
+  result<void> finish() const noexcept;
 
   void request_stop() noexcept;
   void refuse_stopped() noexcept { stopped_ = true; }

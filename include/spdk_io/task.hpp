@@ -163,6 +163,19 @@ class [[nodiscard]] task {
     return awaiter{handle_};
   }
 
+  // With adapters/execution.hpp included: a sender of std::execution, as operations are; see there.
+  template <class Receiver>
+  auto connect(Receiver receiver) && -> decltype(connect_task(std::type_identity<promise_type>(),
+                                                              std::declval<task>(),
+                                                              std::move(receiver))) {
+    return connect_task(std::type_identity<promise_type>(), std::move(*this), std::move(receiver));
+  }
+  template <class Self, class... Env>
+  static consteval auto get_completion_signatures() noexcept -> decltype(task_signatures(
+      std::type_identity<typename std::remove_cvref_t<Self>::promise_type>())) {
+    return {};
+  }
+
  private:
   friend promise_type;
 

@@ -64,6 +64,9 @@ class thread_ref {
 
   friend bool operator==(const thread_ref&, const thread_ref&) = default;
 
+  // For the library's own parts.
+  const std::shared_ptr<detail::thread_state>& shared_state() const noexcept { return state_; }
+
  private:
   std::shared_ptr<detail::thread_state> state_;
 };

@@ -27,7 +27,8 @@ namespace spdk_io::inline SPDK_IO_ABI {
 template <class A>
   requires(awaitable<A> || detail::operation<std::remove_cvref_t<A>>)
 [[nodiscard]] auto with_stop_token(std::stop_token token, A&& what) {
-  return detail::triggered(std::forward<A>(what), detail::thread_trigger(std::move(token)));
+  return detail::triggered(std::forward<A>(what),
+                           detail::thread_trigger<std::stop_token>(std::move(token)));
 }
 
 // The same for a token of this thread: without locks and atomics. Requires: its source outlives

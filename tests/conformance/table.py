@@ -56,6 +56,9 @@ def main():
         "| boost_asio | Boost.Asio, `<spdk_io/adapters/boost_asio.hpp>` |",
         "| libuv | libuv, `<spdk_io/adapters/libuv.hpp>` |",
         "| glib | GLib's main loop, `<spdk_io/adapters/glib.hpp>` |",
+        "| execution | a loop that has a scheduler of `std::execution`, `<spdk_io/adapters/execution.hpp>`. (`run_loop` of "
+        "`std::execution` cannot be run one turn at a time: "
+        "[execution_library_test.cpp](../tests/adapters/execution_library_test.cpp) polls on that) |",
         "| epoll | a plain epoll loop, the example [epoll_loop.hpp](../examples/epoll_loop.hpp): what any loop needs |",
         "",
         "The suite itself is tested with loops that have one flaw each: one never yields, one loses a",

@@ -44,6 +44,10 @@ struct call_traits {
   using value = std::remove_cvref_t<typename decltype(final_type())::type>;
   using wrapped = std::conditional_t<is_result<value>::value, std::type_identity<value>,
                                      std::type_identity<result<value>>>::type;
+  // What f awaits may end in an exception at any time.
+  static constexpr bool may_throw =
+      is_async || !std::is_nothrow_invocable_v<F&> ||
+      (!std::is_void_v<value> && !std::is_nothrow_constructible_v<wrapped, returned>);
 };
 
 // Where a call goes; nowhere, and why.
@@ -156,9 +160,11 @@ class [[nodiscard]] call_operation
   void request_stop() noexcept { ask_to_stop(*this); }
   void refuse_stopped() noexcept { refuse(); }
 
-  wrapped finish() {
+  wrapped finish() noexcept(!traits::may_throw) {
     place_ = place::here;
-    if (exception_) std::rethrow_exception(std::move(exception_));
+    if constexpr (traits::may_throw) {
+      if (exception_) std::rethrow_exception(std::move(exception_));
+    }
     if (error_.code() != std::errc()) return std::unexpected(error_);
     return std::move(*result_);
   }

@@ -22,4 +22,8 @@ class deferred : public ready_node {
   thread_state* home_ = nullptr;
 };
 
+// Runs `node` at the current thread's next turn. Its owner erases it, or does not die before.
+// False if no thread is attached here.
+bool run_later(ready_node& node) noexcept;
+
 }  // namespace spdk_io::inline SPDK_IO_ABI::detail

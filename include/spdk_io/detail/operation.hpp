@@ -17,6 +17,7 @@
 
 #include <concepts>
 #include <coroutine>
+#include <type_traits>
 #include <utility>
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
@@ -72,6 +73,20 @@ class operation_base : public Node {
   template <class Token>
   auto async(Token&& token) && {
     return async_start(std::move(self()), std::forward<Token>(token), own_token());
+  }
+
+  // With adapters/execution.hpp included: a sender of std::execution. Where that is not included,
+  // neither of the two is there.
+  template <class Receiver>
+  auto connect(Receiver receiver) && noexcept(noexcept(connect_operation(std::declval<Derived>(),
+                                                                         std::move(receiver))))
+      -> decltype(connect_operation(std::declval<Derived>(), std::move(receiver))) {
+    return connect_operation(std::move(self()), std::move(receiver));
+  }
+  template <class Self, class... Env>
+  static consteval auto get_completion_signatures() noexcept
+      -> decltype(operation_signatures(std::type_identity<std::remove_cvref_t<Self>>())) {
+    return {};
   }
 
   // Where it goes on when it is complete: `run` is called from thread::poll() with this node.

@@ -9,6 +9,7 @@
 //   bool disarm(ready_node& go_on)              Nothing is asked any more. False: a request is on
 //                                               its way; `go_on` becomes ready when it has come.
 //   error explain(error e)                      the failure that it led to, told as its own
+//   bool stop_was_requested()                   whether somebody asked, so that it means "stopped"
 // Its destructor waits for a request that is on its way.
 #pragma once
 
@@ -54,6 +55,7 @@ class token_trigger : private stop_node {
     return true;
   }
   error explain(const error& e) const noexcept { return e; }
+  bool stop_was_requested() const noexcept { return token_.stop_requested(); }
 
  private:
   local_stop_token token_;
@@ -61,34 +63,82 @@ class token_trigger : private stop_node {
   void* argument_ = nullptr;
 };
 
-// The request travels to the thread as a message, which is kept here.
-class thread_trigger : private message_node {
- public:
-  explicit thread_trigger(std::stop_token token) noexcept : token_(std::move(token)) {}
-  thread_trigger(thread_trigger&& other) noexcept : token_(std::move(other.token_)) {}
-  thread_trigger& operator=(thread_trigger&&) = delete;
-  ~thread_trigger();
+// A stop token that says at compile time that it never stops.
+template <class Token>
+concept never_stops = requires { requires !Token::stop_possible(); };
 
-  bool arm(stop_function f, void* argument);
-  bool disarm(ready_node& go_on) noexcept;
+template <class Token, class F>
+struct stop_callback_of {
+  using type = typename Token::template callback_type<F>;
+};
+template <class F>
+struct stop_callback_of<std::stop_token, F> {
+  using type = std::stop_callback<F>;
+};
+
+// For tokens of any thread: the request travels to the home thread as a message, which is kept
+// here. Which token it is, only the class below knows.
+class thread_trigger_base : private message_node {
+ public:
   error explain(const error& e) const noexcept { return e; }
 
- private:
+ protected:
+  thread_trigger_base() = default;
+  thread_trigger_base(thread_trigger_base&&) noexcept {}  // before it is armed
+  thread_trigger_base& operator=(thread_trigger_base&&) = delete;
+  ~thread_trigger_base() = default;
+
   struct sender {
-    thread_trigger* self;
+    thread_trigger_base* self;
     void operator()() const noexcept;
   };
+
+  // False if there is no thread here: nothing starts, so nothing is to be stopped.
+  bool prepare(stop_function f, void* argument) noexcept;
+  // Both after the token's callback has been destroyed.
+  bool may_go_on(ready_node& go_on) noexcept;
+  void settle() noexcept;  // the destructor's part
+
+ private:
   static void on_delivered(ready_node& node);
   bool under_way() const noexcept { return sent_.load(std::memory_order_acquire) && !delivered_; }
 
-  std::stop_token token_;
   std::shared_ptr<thread_state> home_;
-  std::optional<std::stop_callback<sender>> callback_;
   stop_function stop_ = nullptr;
   void* argument_ = nullptr;
   ready_node* go_on_ = nullptr;
   std::atomic<bool> sent_{false};
   bool delivered_ = false;
+};
+
+template <class Token>
+class thread_trigger : public thread_trigger_base {
+ public:
+  explicit thread_trigger(Token token) noexcept : token_(std::move(token)) {}
+  thread_trigger(thread_trigger&& other) noexcept
+      : thread_trigger_base(std::move(other)),  // which takes nothing
+        token_(std::move(other.token_)) {}      // NOLINT(bugprone-use-after-move)
+  thread_trigger& operator=(thread_trigger&&) = delete;
+  ~thread_trigger() {
+    callback_.reset();
+    settle();
+  }
+
+  bool arm(stop_function f, void* argument) noexcept {
+    if (token_.stop_requested()) return false;
+    if (!token_.stop_possible() || !prepare(f, argument)) return true;
+    callback_.emplace(token_, sender{this});  // which calls it, if the request came just now
+    return true;
+  }
+  bool disarm(detail::ready_node& go_on) noexcept {
+    callback_.reset();  // waits for one that is being called on another thread
+    return may_go_on(go_on);
+  }
+  bool stop_was_requested() const noexcept { return token_.stop_requested(); }
+
+ private:
+  Token token_;
+  std::optional<typename stop_callback_of<Token, sender>::type> callback_;
 };
 
 class timer_trigger : private timer_node {
@@ -111,6 +161,7 @@ class timer_trigger : private timer_node {
   error explain(const error& e) const noexcept {
     return fired_ && e == std::errc::operation_canceled ? e.as_timed_out() : e;
   }
+  bool stop_was_requested() const noexcept { return false; }
 
  private:
   static void on_expire(timer_node& node);

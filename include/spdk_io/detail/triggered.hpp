@@ -46,7 +46,15 @@ class [[nodiscard]] triggered_operation
     inner_.continue_with(inner_done, this);
     return inner_.begin() || !trigger_.disarm(*this);
   }
-  typename Op::value_type finish() { return explained(inner_.finish(), trigger_); }
+  typename Op::value_type finish() noexcept(noexcept(std::declval<Op&>().finish())) {
+    return explained(inner_.finish(), trigger_);
+  }
+  bool stop_was_requested() const noexcept {
+    if constexpr (requires { inner_.stop_was_requested(); }) {
+      if (inner_.stop_was_requested()) return true;
+    }
+    return trigger_.stop_was_requested();
+  }
 
   void request_stop() noexcept { inner_.request_stop(); }
   void refuse_stopped() noexcept { inner_.refuse_stopped(); }
