@@ -250,8 +250,8 @@ TEST(fatal, a_waiter_for_a_permit_destroyed_on_another_os_thread) {
     std::jthread([&] { waiting.destroy(); }).join();
   });
   EXPECT_TRUE(aborted_with(end,
-                           "a coroutine that waits for an in_flight_limiter or a dma_pool was "
-                           "destroyed on another OS thread than that of its thread \"main\""));
+                           "a coroutine that waits for an in_flight_limiter was destroyed on "
+                           "another OS thread than that of its thread \"main\""));
 }
 
 // An assertion in debug builds of the library, an error in others.
