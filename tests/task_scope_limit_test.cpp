@@ -138,6 +138,39 @@ TEST(task_scope_limit, the_first_failure_refuses_those_who_wait) {
   EXPECT_EQ(log, "gz");
 }
 
+// Although no place becomes free.
+TEST(task_scope_limit, a_stop_tells_those_who_wait) {
+  gate g;
+  std::string log;
+  sio::local_stop_source stop;
+  task_scope scope({.limit = 1});
+  must(run(scope.spawn_when_free(hold(g, log, 'a'))));
+  started one(scope.spawn_when_free(hold(g, log, 'x')));
+  scope.request_stop();
+  EXPECT_FALSE(one.done());  // nobody is resumed inside request_stop()
+  poll_times(2);
+  ASSERT_TRUE(one.done());
+  EXPECT_EQ(one.take().error().why(), sio::fault::stopped);
+  EXPECT_EQ(log, "a");
+  EXPECT_EQ(scope.running(), 1u);
+  g.open();
+  must(run(scope.join()));
+
+  // The same by a request to who joins it.
+  gate h;
+  must(run(scope.spawn_when_free(hold(h, log, 'b'))));
+  started two(scope.spawn_when_free(hold(h, log, 'y')));
+  started join(sio::with_stop_token(stop.get_token(), scope.join()));
+  stop.request_stop();
+  poll_times(2);
+  ASSERT_TRUE(two.done());
+  EXPECT_FALSE(two.take());
+  EXPECT_FALSE(join.done());
+  h.open();
+  EXPECT_TRUE(join.done());
+  EXPECT_EQ(log, "ab");
+}
+
 // Between the grant and the turn of who waited, the scope is stopped, and even joined.
 TEST(task_scope_limit, a_place_granted_before_the_stop_is_not_used) {
   for (const bool joined : {false, true}) {
