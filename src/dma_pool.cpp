@@ -17,7 +17,9 @@ namespace spdk_io::inline SPDK_IO_ABI {
 class detail::pool_state final : public waiter_queue {
  public:
   pool_state(const dma_pool_options& options, std::size_t stride, dma_buffer region)
-      : waiter_queue("a dma_pool", {.units = options.buffers}), size_(options.size), region_(std::move(region)) {
+      : waiter_queue("a dma_pool", {.units = options.buffers}),
+        size_(options.size),
+        region_(std::move(region)) {
     free_.reserve(options.buffers);
     // The first ones last: what was given back last is taken first, while caches know it.
     for (std::size_t i = options.buffers; i-- > 0;) free_.push_back(region_.data() + i * stride);

@@ -54,7 +54,7 @@ class task_scope {
   template <awaitable A>
   void spawn(A&& what) {
     static_assert(!std::is_lvalue_reference_v<A>, "spawn() takes its task over: std::move it");
-    start(run<A>(std::move(what)), nullptr);
+    start(run<A>(std::forward<A>(what)), nullptr);
   }
 
   // The same once fewer than the limit run:
@@ -76,7 +76,7 @@ class task_scope {
   template <awaitable A>
   [[nodiscard]] auto spawn_when_free(A&& what) {
     static_assert(!std::is_lvalue_reference_v<A>, "the scope takes its task over: std::move it");
-    return spawn_operation<A>(*this, std::move(what));
+    return spawn_operation<A>(*this, std::forward<A>(what));
   }
 
   std::size_t running() const noexcept { return running_; }
