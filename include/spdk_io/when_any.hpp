@@ -85,8 +85,7 @@ class contender {
   using value = await_result_t<A>;
 
  public:
-  template <class K>
-  explicit contender(K&& what) : what_(std::forward<K>(what)) {}
+  explicit contender(kept_t<A>&& what) : what_(std::move(what)) {}
 
   void make(race& in, std::size_t index) {
     race_ = &in;
