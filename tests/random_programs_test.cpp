@@ -167,9 +167,9 @@ class program {
   }
 
   sio::task<void> lock_all(const actor* self) {
+    std::vector<std::shared_ptr<model>> models;  // go last
     std::vector<sio::async_mutex::scoped_lock> held;
     std::vector<std::unique_ptr<one_more>> inside;
-    std::vector<std::shared_ptr<model>> models;
     for (std::size_t i = below(mutexes_.size()); i < mutexes_.size(); ++i) {  // in one order
       auto& mutex = *mutexes_[i].primitive;
       models.push_back(mutexes_[i].state);
