@@ -17,7 +17,9 @@ namespace spdk_io::inline SPDK_IO_ABI {
 class detail::pool_state final : public waiter_queue {
  public:
   pool_state(const dma_pool_options& options, std::size_t stride, dma_buffer region)
-      : waiter_queue({.units = options.buffers}), size_(options.size), region_(std::move(region)) {
+      : waiter_queue("a dma_pool", {.units = options.buffers}),
+        size_(options.size),
+        region_(std::move(region)) {
     free_.reserve(options.buffers);
     // The first ones last: what was given back last is taken first, while caches know it.
     for (std::size_t i = options.buffers; i-- > 0;) free_.push_back(region_.data() + i * stride);
@@ -93,7 +95,7 @@ void pooled_buffer::give_back() noexcept {
 
 take_buffer_operation::~take_buffer_operation() {
   detail::leave_promise(*this);
-  delete static_cast<pool_state*>(settle());
+  delete static_cast<pool_state*>(settle("a dma_pool"));
 }
 
 result<pooled_buffer> take_buffer_operation::finish() noexcept {

@@ -133,6 +133,10 @@ std::string_view operation_text(operation_kind kind) {
     case operation_kind::allocate: return "allocation";
     case operation_kind::take_buffer: return "taking a buffer of a pool";
     case operation_kind::acquire: return "acquiring a permit for I/O";
+    case operation_kind::lock: return "locking a mutex";
+    case operation_kind::acquire_semaphore: return "acquiring a semaphore";
+    case operation_kind::wait_for_event: return "wait for an async_event";
+    case operation_kind::spawn: return "spawning into a scope";
     case operation_kind::retry: return "retry";
     case operation_kind::register_memory: return "registration of memory";
     case operation_kind::statistics: return "statistics";

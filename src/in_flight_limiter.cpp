@@ -27,7 +27,7 @@ void in_flight_limiter::permit::give_back() noexcept {
 
 acquire_operation::~acquire_operation() {
   detail::leave_promise(*this);
-  delete settle();
+  delete settle("an in_flight_limiter");
 }
 
 result<in_flight_limiter::permit> acquire_operation::finish() noexcept {

@@ -8,6 +8,7 @@
 #include <spdk_io/detail/fatal.hpp>
 #include <spdk_io/operation_info.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
@@ -20,21 +21,30 @@ std::shared_ptr<thread_state> acting_thread_kept() {
 
 }  // namespace
 
-waiter_queue::waiter_queue(amount all) : home_(acting_thread_kept()), limit_(all), left_(all) {}
+waiter_queue::waiter_queue(const setup& s)
+    : home_(acting_thread_kept()),
+      owner_(s.owner),
+      limit_(s.limit),
+      left_(s.left),
+      shared_(s.shared) {}
 
 waiter_queue::~waiter_queue() = default;
 
 // A thread that has ended has nobody who could take anything meanwhile.
+inline bool waiter_queue::elsewhere() const noexcept {
+  return home_ && !home_->on_own_os_thread() && home_->phase != thread_phase::exited;
+}
+
 void waiter_queue::check_os_thread() const noexcept {
-  if (home_ && !home_->on_own_os_thread() && home_->phase != thread_phase::exited) [[unlikely]] {
-    fatal(concat(
-        "what was taken from an in_flight_limiter or a dma_pool, or one of these itself, was "
-        "given back on another OS thread than that of its thread \"",
-        home_->name, "\"; keep it there, and hand on views"));
+  if (elsewhere()) [[unlikely]] {
+    fatal(concat("what was taken from ", owner_,
+                 ", or that itself, was given back on another OS thread than that of its thread \"",
+                 home_->name, "\"; keep it there, and hand on views"));
   }
 }
 
 void waiter_queue::take(amount wanted) noexcept {
+  if (shared_) return;
   left_.units -= wanted.units;
   left_.bytes -= wanted.bytes;
   ++taken_;
@@ -43,10 +53,8 @@ void waiter_queue::take(amount wanted) noexcept {
 bool waiter_queue::try_take(amount wanted) noexcept {
   if (!home_ || home_->phase != thread_phase::running) return false;
   if (!home_->on_own_os_thread()) [[unlikely]] {
-    misuse(
-        concat("taken on another OS thread: an in_flight_limiter or a dma_pool belongs to the "
-               "thread that made it (\"",
-               home_->name, "\"); make one for each thread"));
+    misuse(concat("taken on another OS thread: ", owner_, " belongs to the thread that made it (\"",
+                  home_->name, "\"); make one for each thread"));
     return false;
   }
   if (!fifo_.empty() || !wanted.fits(left_)) return false;
@@ -56,12 +64,34 @@ bool waiter_queue::try_take(amount wanted) noexcept {
 
 bool waiter_queue::give_back(amount taken) noexcept {
   check_os_thread();
-  left_.units += taken.units;
-  left_.bytes += taken.bytes;
+  // What was add()ed meanwhile may have filled it.
+  left_.units += std::min(taken.units, limit_.units - left_.units);
+  left_.bytes += std::min(taken.bytes, limit_.bytes - left_.bytes);
   --taken_;
   if (closed_) return taken_ == 0;
   serve();
   return false;
+}
+
+void waiter_queue::check_changed_here() const noexcept {
+  if (elsewhere()) [[unlikely]] {
+    fatal(concat(owner_,
+                 " was set, reset or released on another OS thread than that of its thread \"",
+                 home_->name, "\"; do it there, by thread_ref::send()"));
+  }
+}
+
+void waiter_queue::withdraw() noexcept {
+  check_changed_here();
+  left_ = {};
+}
+
+bool waiter_queue::add(std::uint64_t units) noexcept {
+  check_changed_here();
+  const std::uint64_t room = limit_.units - left_.units;
+  left_.units += std::min(units, room);
+  serve();
+  return units <= room;
 }
 
 // In turn: who wants much is not overtaken by those behind that want less.
@@ -70,8 +100,12 @@ void waiter_queue::serve() noexcept {
     auto& first = static_cast<waiter&>(fifo_.front());
     if (!first.wanted_.fits(left_)) return;
     take(first.wanted_);
-    first.end(waiter::place::granted);
+    first.end(shared_ ? waiter::place::passed : waiter::place::granted);
   }
+}
+
+void waiter_queue::stop_waits() noexcept {
+  while (!fifo_.empty()) static_cast<waiter&>(fifo_.front()).end(waiter::place::stopped);
 }
 
 bool waiter_queue::close() noexcept {
@@ -102,10 +136,9 @@ bool waiter::begin() noexcept {
   home_ = acting_thread();
   if (!home_ || !queue_->home_) return refuse(place::no_thread);
   if (home_ != queue_->home_.get()) {
-    misuse(
-        concat("awaited on another thread: an in_flight_limiter or a dma_pool belongs to the "
-               "thread that made it (\"",
-               queue_->home_->name, "\"); make one for each thread"));
+    misuse(concat("awaited on another thread: ", queue_->owner_,
+                  " belongs to the thread that made it (\"", queue_->home_->name,
+                  "\"); make one for each thread"));
     return refuse(place::wrong_thread);
   }
   if (home_->phase != thread_phase::running) return refuse(place::thread_ending);
@@ -115,7 +148,7 @@ bool waiter::begin() noexcept {
     return refuse(units ? place::too_many_units : place::too_many_bytes);
   }
   if (queue_->try_take(wanted_)) {
-    place_ = place::granted;
+    place_ = queue_->shared_ ? place::passed : place::granted;
     return false;
   }
   place_ = place::waiting;
@@ -135,13 +168,12 @@ void waiter::request_stop() noexcept {
   queue_->serve();  // who is behind may want less
 }
 
-waiter_queue* waiter::settle() noexcept {
+waiter_queue* waiter::settle(const char* owner) noexcept {
   if (place_ != place::waiting && !linked() && place_ != place::granted) return nullptr;
   if (!home_->on_own_os_thread()) {
-    fatal(
-        concat("a coroutine that waits for an in_flight_limiter or a dma_pool was destroyed on "
-               "another OS thread than that of its thread \"",
-               home_->name, '"'));
+    fatal(concat("a coroutine that waits for ", owner,
+                 " was destroyed on another OS thread than that of its thread \"", home_->name,
+                 '"'));
   }
   const place was = std::exchange(place_, place::done);
   if (was == place::waiting) {

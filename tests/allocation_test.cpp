@@ -189,6 +189,98 @@ TEST_F(allocation, none_for_permits_that_are_not_granted) {
   count.expect_none();
 }
 
+// Most of the 32 wait, for each of them.
+TEST_F(allocation, none_for_locks_semaphores_and_events) {
+  sio::async_mutex mutex;
+  sio::async_semaphore semaphore(2);
+  sio::async_event turn({.auto_reset = true});
+  sio::async_event open;
+  counter count;
+  std::uint64_t waited = 0;
+  auto body = [&]() -> sio::task<void> {
+    while (!count.finished()) {
+      waited += mutex.waiting() + semaphore.waiting() + turn.waiting() + open.waiting();
+      {
+        auto lock = co_await mutex.lock();
+        EXPECT_TRUE(lock.has_value());
+        co_await sio::yield();
+      }
+      auto permit = co_await sio::with_timeout(semaphore.acquire(), std::chrono::hours(1));
+      EXPECT_TRUE(permit.has_value());
+      turn.set();
+      auto let_through = co_await turn.wait();
+      EXPECT_TRUE(let_through.has_value());
+      if (!open.is_set()) open.set();
+      auto passed = co_await open.wait();
+      EXPECT_TRUE(passed.has_value());
+      open.reset();
+      count.one_more();
+    }
+  };
+  sio::task_scope scope;
+  for (int i = 0; i < 32; ++i) scope.spawn(body());
+  must(sio::run_until(main_thread(), scope.join()));
+  count.expect_none();
+  EXPECT_GT(waited, measured);
+}
+
+TEST_F(allocation, none_for_waits_that_are_stopped) {
+  sio::async_mutex mutex;
+  sio::async_semaphore semaphore(0);
+  sio::async_event event;
+  auto held = mutex.try_lock();
+  counter count(500, 5000);
+  auto body = [&]() -> sio::task<void> {
+    while (!count.finished()) {
+      const auto none = std::chrono::nanoseconds(0);
+      auto a = co_await sio::with_timeout(mutex.lock(), none);
+      auto b = co_await sio::with_timeout(semaphore.acquire(), none);
+      auto c = co_await sio::with_timeout(event.wait(), none);
+      EXPECT_FALSE(a || b || c);
+      EXPECT_FALSE(mutex.try_lock().has_value() || semaphore.try_acquire().has_value());
+      count.one_more();
+    }
+  };
+  sio::run_until(main_thread(), body());
+  count.expect_none();
+}
+
+// The frame that runs it; whoever waits for a place needs none.
+TEST_F(allocation, one_for_a_spawn) {
+  sio::task_scope scope({.limit = 4});
+  counter count(500, 5000);
+  auto body = [&]() -> sio::task<void> {
+    while (!count.finished()) {
+      auto r = co_await scope.spawn_when_free(disk.read(buffer, 0));
+      EXPECT_TRUE(r.has_value());
+      count.one_more();
+    }
+  };
+  sio::run_until(main_thread(), body());
+  EXPECT_EQ(allocations, 5000u);
+  must(run(scope.join()));
+  counter plain(500, 5000);
+  while (!plain.finished()) {
+    scope.spawn(disk.read(buffer, 0));
+    must(sio::block_on(main_thread(), scope.join()));
+    plain.one_more();
+  }
+  EXPECT_EQ(allocations, 2 * 5000u);  // and the frame of block_on()
+}
+
+TEST_F(allocation, one_for_each_part_of_when_any) {
+  counter count(500, 5000);
+  auto body = [&]() -> sio::task<void> {
+    while (!count.finished()) {
+      auto first = co_await sio::when_any(disk.read(buffer, 0), disk.read(buffer, 4096));
+      EXPECT_TRUE(std::get<0>(first.value).has_value());
+      count.one_more();
+    }
+  };
+  sio::run_until(main_thread(), body());
+  EXPECT_EQ(allocations, 2 * 5000u);
+}
+
 // One frame for a call, whatever the number of its attempts. (The frame that holds it is the
 // body's.)
 TEST_F(allocation, one_for_a_retry) {

@@ -250,8 +250,8 @@ TEST(fatal, a_waiter_for_a_permit_destroyed_on_another_os_thread) {
     std::jthread([&] { waiting.destroy(); }).join();
   });
   EXPECT_TRUE(aborted_with(end,
-                           "a coroutine that waits for an in_flight_limiter or a dma_pool was "
-                           "destroyed on another OS thread than that of its thread \"main\""));
+                           "a coroutine that waits for an in_flight_limiter was destroyed on "
+                           "another OS thread than that of its thread \"main\""));
 }
 
 // An assertion in debug builds of the library, an error in others.
@@ -285,6 +285,113 @@ TEST(fatal, a_permit_tried_for_on_another_os_thread) {
   EXPECT_TRUE(passed(end));
 #else
   EXPECT_TRUE(aborted_with(end, "taken on another OS thread"));
+#endif
+}
+
+TEST(fatal, a_mutex_unlocked_on_another_os_thread) {
+  auto end = with_thread([](sio::thread&) {
+    sio::async_mutex mutex;
+    auto lock = mutex.try_lock();
+    std::jthread([&] { lock.reset(); }).join();
+  });
+  EXPECT_TRUE(aborted_with(end,
+                           "what was taken from an async_mutex, or that itself, was given back on "
+                           "another OS thread than that of its thread \"main\""));
+}
+
+TEST(fatal, a_waiter_for_a_lock_or_an_event_destroyed_on_another_os_thread) {
+  auto end = with_thread([](sio::thread&) {
+    sio::async_mutex mutex;
+    auto lock = mutex.try_lock();
+    started waiting(mutex.lock());
+    std::jthread([&] { waiting.destroy(); }).join();
+  });
+  EXPECT_TRUE(aborted_with(end, "a coroutine that waits for an async_mutex was destroyed on"));
+  end = with_thread([](sio::thread&) {
+    sio::async_event event;
+    started waiting(event.wait());
+    event.set();  // let through, and not resumed
+    std::jthread([&] { waiting.destroy(); }).join();
+  });
+  EXPECT_TRUE(aborted_with(end, "a coroutine that waits for an async_event was destroyed on"));
+}
+
+TEST(fatal, an_event_set_or_a_semaphore_released_on_another_os_thread) {
+  auto end = with_thread([](sio::thread&) {
+    sio::async_event event;
+    std::jthread([&] { event.set(); }).join();
+  });
+  EXPECT_TRUE(aborted_with(end,
+                           "an async_event was set, reset or released on another OS thread than "
+                           "that of its thread \"main\"; do it there, by thread_ref::send()"));
+  end = with_thread([](sio::thread&) {
+    sio::async_event event({.set = true});
+    std::jthread([&] { event.reset(); }).join();
+  });
+  EXPECT_TRUE(aborted_with(end, "an async_event was set, reset or released on another OS thread"));
+  end = with_thread([](sio::thread&) {
+    sio::async_semaphore semaphore(0);
+    std::jthread([&] { semaphore.release(); }).join();
+  });
+  EXPECT_TRUE(
+      aborted_with(end, "an async_semaphore was set, reset or released on another OS thread"));
+}
+
+// An assertion in debug builds of the library, an error in others.
+TEST(fatal, a_lock_awaited_on_another_thread) {
+  auto end = with_thread([](sio::thread&) {
+    sio::async_mutex mutex;
+    auto further = sio::thread::create("further").value();
+    bool done = false;
+    (void)further.ref().send([&] {
+      started waiting(mutex.lock());
+      EXPECT_EQ(waiting.take().error().message(),
+                "locking a mutex: the mutex belongs to another thread (make one for each thread)");
+      done = true;
+    });
+    while (!done) further.poll();
+    std::jthread([&] { EXPECT_FALSE(mutex.try_lock()); }).join();
+  });
+#ifdef NDEBUG
+  EXPECT_TRUE(passed(end));
+#else
+  EXPECT_TRUE(aborted_with(
+      end, "awaited on another thread: an async_mutex belongs to the thread that made it"));
+#endif
+}
+
+TEST(fatal, a_semaphore_released_beyond_its_maximum) {
+  auto end = with_thread([](sio::thread&) {
+    sio::async_semaphore semaphore(1, 2);
+    semaphore.release(2);
+    EXPECT_EQ(semaphore.available(), 2u);
+  });
+#ifdef NDEBUG
+  EXPECT_TRUE(passed(end));
+#else
+  EXPECT_TRUE(aborted_with(end, "an async_semaphore of at most 2 was released beyond that"));
+#endif
+}
+
+TEST(fatal, a_place_in_a_scope_awaited_on_another_thread) {
+  auto end = with_thread([](sio::thread&) {
+    sio::task_scope scope({.limit = 1});
+    EXPECT_TRUE(started(scope.spawn_when_free(sio::yield())).take());
+    auto further = sio::thread::create("further").value();
+    bool done = false;
+    (void)further.ref().send([&] {
+      started waiting(scope.spawn_when_free(sio::yield()));
+      EXPECT_EQ(
+          waiting.take().error().message(),
+          "spawning into a scope: the scope belongs to another thread (make one for each thread)");
+      done = true;
+    });
+    while (!done) further.poll();
+  });
+#ifdef NDEBUG
+  EXPECT_TRUE(passed(end));
+#else
+  EXPECT_TRUE(aborted_with(end, "awaited on another thread: a place in a task_scope belongs to"));
 #endif
 }
 

@@ -7,8 +7,12 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <deque>
+#include <list>
 #include <memory>
+#include <ranges>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -105,6 +109,54 @@ TEST(when_all, of_a_vector_keeps_its_order) {
   }
   ASSERT_TRUE(run.done());
   EXPECT_EQ(run.take(), (std::vector{0, 1, 2, 3, 4}));
+}
+
+TEST(when_all, of_any_range) {
+  std::deque<gate> gates(3);
+  std::string log;
+  // A view that makes them, once each.
+  int made = 0;
+  auto make = [&](gate& g) { return after(g, made++, log); };
+  auto view = gates | std::views::transform(make);
+  auto of_view = sio::when_all(view);
+  EXPECT_EQ(made, 3);
+  // Containers that are handed over: their elements are moved out.
+  std::list<sio::task<int>> tasks;
+  for (auto& g : gates) tasks.push_back(after(g, 10, log));
+  auto of_list = sio::when_all(std::move(tasks));
+  std::array<sio::task<int>, 2> pair = {after(gates[0], 20, log), after(gates[2], 30, log)};
+  auto of_array = sio::when_all(std::move(pair));
+  EXPECT_EQ(log, "");
+
+  started a(std::move(of_view));
+  started b(std::move(of_list));
+  started c(std::move(of_array));
+  // Elements that stay where they are.
+  started d(sio::when_all(gates));
+  started e(sio::when_all(gates | std::views::take(2)));
+  gates[0].open();
+  EXPECT_FALSE(e.done());
+  gates[1].open();
+  EXPECT_TRUE(e.done());
+  EXPECT_FALSE(d.done());
+  gates[2].open();
+  ASSERT_TRUE(a.done() && b.done() && c.done() && d.done());
+  EXPECT_EQ(a.take(), (std::vector{0, 1, 2}));
+  EXPECT_EQ(b.take(), (std::vector{10, 10, 10}));
+  EXPECT_EQ(c.take(), (std::vector{20, 30}));
+  EXPECT_EQ(d.take().size(), 3u);
+}
+
+TEST(when_all, of_a_range_that_can_be_gone_through_only_once) {
+  gate g;
+  std::string log;
+  std::istringstream numbers("4 5 6");
+  auto make = [&](int n) { return after(g, n, log); };
+  started all(sio::when_all(std::views::istream<int>(numbers) | std::views::transform(make)));
+  EXPECT_EQ(log, "4<5<6<");
+  g.open();
+  ASSERT_TRUE(all.done());
+  EXPECT_EQ(all.take(), (std::vector{4, 5, 6}));
 }
 
 TEST(when_all, waits_for_all_then_rethrows_the_first_in_order) {

@@ -48,6 +48,10 @@ enum class operation_kind : std::uint8_t {
   allocate,
   take_buffer,  // from a dma_pool
   acquire,      // a permit of an in_flight_limiter
+  lock,
+  acquire_semaphore,
+  wait_for_event,  // an async_event
+  spawn,
   retry,
   register_memory,
   statistics,

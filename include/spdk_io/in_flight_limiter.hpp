@@ -48,7 +48,8 @@ class in_flight_limiter {
   // either. Allocates its state.
   explicit in_flight_limiter(std::uint64_t ios) : in_flight_limiter(in_flight_limits{.ios = ios}) {}
   explicit in_flight_limiter(in_flight_limits limits)
-      : queue_(new detail::waiter_queue({.units = limits.ios, .bytes = limits.bytes})) {}
+      : queue_(new detail::waiter_queue("an in_flight_limiter",
+                                        {.units = limits.ios, .bytes = limits.bytes})) {}
   in_flight_limiter(in_flight_limiter&& other) noexcept
       : queue_(std::exchange(other.queue_, nullptr)) {}
   in_flight_limiter& operator=(in_flight_limiter&& other) noexcept {

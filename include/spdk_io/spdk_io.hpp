@@ -3,6 +3,9 @@
 #pragma once
 
 #include <spdk_io/app.hpp>
+#include <spdk_io/async_event.hpp>
+#include <spdk_io/async_mutex.hpp>
+#include <spdk_io/async_semaphore.hpp>
 #include <spdk_io/awaitable.hpp>
 #include <spdk_io/bdev.hpp>
 #include <spdk_io/bdev_desc.hpp>
@@ -53,6 +56,7 @@
 #include <spdk_io/thread.hpp>
 #include <spdk_io/thread_ref.hpp>
 #include <spdk_io/when_all.hpp>
+#include <spdk_io/when_any.hpp>
 #include <spdk_io/with_stop_token.hpp>
 #include <spdk_io/with_timeout.hpp>
 #include <spdk_io/yield.hpp>

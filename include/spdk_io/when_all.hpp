@@ -3,12 +3,12 @@
 #pragma once
 
 #include <spdk_io/awaitable.hpp>
+#include <spdk_io/detail/awaitable_range.hpp>
 #include <spdk_io/detail/root.hpp>
 
 #include <array>
 #include <coroutine>
 #include <cstddef>
-#include <ranges>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -77,7 +77,7 @@ class when_all_tuple {
 template <class A>
 class when_all_range {
  public:
-  explicit when_all_range(std::vector<A>&& all) noexcept : what_(std::move(all)) {}
+  explicit when_all_range(std::vector<kept_t<A>>&& all) noexcept : what_(std::move(all)) {}
 
   bool await_ready() const noexcept { return false; }
   template <class Promise>
@@ -85,7 +85,7 @@ class when_all_range {
     outcomes_.resize(what_.size());
     parts_.reserve(what_.size());
     for (std::size_t i = 0; i < what_.size(); ++i) {
-      parts_.push_back(run_into<A>(std::move(what_[i]), outcomes_[i]));
+      parts_.push_back(run_into<A>(static_cast<A&&>(what_[i]), outcomes_[i]));
     }
     counter_ = join_counter(parts_.size());
     for (auto& part : parts_) part.set_stop_token(stop_token_of(parent));
@@ -100,7 +100,7 @@ class when_all_range {
   }
 
  private:
-  std::vector<A> what_;
+  std::vector<kept_t<A>> what_;
   std::vector<outcome<await_result_t<A>>> outcomes_;
   std::vector<owned_coroutine> parts_;
   join_counter counter_{0};
@@ -120,10 +120,14 @@ template <awaitable... A>
   return detail::when_all_tuple<A...>(std::forward<A>(what)...);
 }
 
-// The same for any number of one kind; gives a vector in the same order.
-template <awaitable A>
-[[nodiscard]] auto when_all(std::vector<A> all) {
-  return detail::when_all_range<A>(std::move(all));
+// The same for any number of one kind; gives a vector in the same order. The range is gone through
+// here, once, so that it may be one whose elements are made by that:
+//   auto all = co_await when_all(slots | std::views::transform(read_slot));
+// A container that is moved in gives up its elements; those of one that is not, or of a view of
+// one, are awaited where they are, and live until then.
+template <detail::awaitable_range R>
+[[nodiscard]] auto when_all(R&& range) {
+  return detail::when_all_range<detail::part_t<R>>(detail::take_apart(std::forward<R>(range)));
 }
 
 }  // namespace spdk_io::inline SPDK_IO_ABI

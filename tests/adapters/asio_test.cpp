@@ -291,6 +291,34 @@ TEST_F(asio_adapter, async_takes_handlers_that_can_only_be_moved_and_keeps_the_l
   EXPECT_EQ(got, 9);
 }
 
+// What is awaited may own something, and what is awaited by Asio's coroutines is served in order
+// with the rest, also when a socket handler, outside poll(), lets it go on while the loop sleeps.
+TEST_F(asio_adapter, locks_and_events_are_awaited_by_its_coroutines) {
+  sio::async_mutex mutex;
+  sio::async_event event;
+  std::string log;
+  auto body = [&](char name) -> asio::awaitable<void> {
+    auto lock = co_await mutex.lock().async(asio::use_awaitable);
+    EXPECT_TRUE(lock.has_value());
+    auto r = co_await event.wait().async(asio::use_awaitable);
+    log += r ? name : '!';
+  };
+  std::stop_source stop;
+  asio::co_spawn(ctx, adapter::poller_task(thread, long_sleep, stop.get_token()), asio::detached);
+  asio::co_spawn(ctx, body('a'), asio::detached);
+  asio::co_spawn(ctx, body('b'), [&](std::exception_ptr) { stop.request_stop(); });
+  asio::steady_timer timer(ctx, 1ms);
+  timer.async_wait([&](auto) {
+    EXPECT_EQ(log, "");
+    EXPECT_EQ(mutex.waiting(), 1u);
+    event.set();
+    EXPECT_EQ(log, "");
+  });
+  ctx.run();
+  EXPECT_EQ(log, "ab");
+  EXPECT_FALSE(mutex.locked());
+}
+
 TEST_F(asio_adapter, async_brings_an_error_of_the_start) {
   auto gone = must(sio::thread::create("gone")).ref();
   auto app = [&]() -> asio::awaitable<std::string> {

@@ -4,11 +4,11 @@
 #pragma once
 
 #include <spdk_io/awaitable.hpp>
+#include <spdk_io/detail/linked_stop_source.hpp>
 #include <spdk_io/detail/operation.hpp>
 #include <spdk_io/detail/root.hpp>
 #include <spdk_io/detail/stop_trigger.hpp>
 #include <spdk_io/error.hpp>
-#include <spdk_io/local_stop_token.hpp>
 
 #include <coroutine>
 #include <type_traits>
@@ -87,13 +87,13 @@ class [[nodiscard]] triggered_awaitable {
   triggered_awaitable(triggered_awaitable&& other) noexcept
       : trigger_(std::move(other.trigger_)), what_(std::forward<A>(other.what_)) {}
   triggered_awaitable& operator=(triggered_awaitable&&) = delete;
-  ~triggered_awaitable() { parents_.unlink(); }
+  ~triggered_awaitable() { source_.unlink(); }
 
   bool await_ready() const noexcept { return false; }
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> parent) {
     parent_ = parent;
-    follow(stop_token_of(parent));
+    source_.follow(stop_token_of(parent));
     go_on_.run = [](ready_node& node) {
       static_cast<triggered_awaitable*>(node.context)->parent_.resume();
     };
@@ -117,35 +117,19 @@ class [[nodiscard]] triggered_awaitable {
  private:
   enum class place { starting, suspended, ended };
 
-  void follow(local_stop_token token) noexcept {
-    parents_.on_stop = [](stop_node& node) {
-      static_cast<parents_request&>(node).source->request_stop();
-    };
-    parents_.source = &source_;
-    if (token.stop_requested()) {
-      source_.request_stop();
-    } else if (token.stop_possible()) {
-      token.wait(parents_);
-    }
-  }
   static void stop_all(void* self) {
     static_cast<triggered_awaitable*>(self)->source_.request_stop();
   }
   static void ended(void* argument) {
     auto& self = *static_cast<triggered_awaitable*>(argument);
-    self.parents_.unlink();
+    self.source_.unlink();
     if (!self.trigger_.disarm(self.go_on_)) return;
     if (self.place_ == place::suspended) return self.parent_.resume();
     self.place_ = place::ended;
   }
 
-  struct parents_request : stop_node {
-    local_stop_source* source = nullptr;
-  };
-
   Trigger trigger_;
-  local_stop_source source_;
-  parents_request parents_;
+  linked_stop_source source_;
   ready_node go_on_;
   std::coroutine_handle<> parent_;
   place place_ = place::starting;
