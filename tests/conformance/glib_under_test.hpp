@@ -42,6 +42,10 @@ class loop_under_test {
     const auto whole = std::chrono::ceil<std::chrono::milliseconds>(duration).count();
     attach(g_timeout_source_new(static_cast<guint>(whole)), G_SOURCE_FUNC(on_time), std::move(f));
   }
+  void every(std::chrono::milliseconds period, function f) {
+    attach(g_timeout_source_new(static_cast<guint>(period.count())), G_SOURCE_FUNC(on_each_time),
+           std::move(f));
+  }
   // f() each time when `file` is readable. The file is the caller's.
   void watch(int file, function f) {
     attach(g_unix_fd_source_new(file, G_IO_IN), G_SOURCE_FUNC(on_readable), std::move(f));
@@ -64,6 +68,10 @@ class loop_under_test {
   static gboolean on_time(gpointer f) {
     (*static_cast<function*>(f))();
     return G_SOURCE_REMOVE;
+  }
+  static gboolean on_each_time(gpointer f) {
+    (*static_cast<function*>(f))();
+    return G_SOURCE_CONTINUE;
   }
   static gboolean on_readable(gint, GIOCondition, gpointer f) {
     (*static_cast<function*>(f))();

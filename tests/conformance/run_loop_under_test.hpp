@@ -24,8 +24,19 @@ class loop_under_test {
   void after(std::chrono::nanoseconds duration, std::function<void()> f) {
     timers_.emplace_back(loop_).start(duration, std::move(f));
   }
+  void every(std::chrono::nanoseconds period, std::function<void()> f) {
+    repeat(timers_.emplace_back(loop_), period, std::move(f));
+  }
 
  private:
+  static void repeat(spdk_io::run_loop::timer& timer, std::chrono::nanoseconds period,
+                     std::function<void()> f) {
+    timer.start(period, [&timer, period, f = std::move(f)]() mutable {
+      f();
+      repeat(timer, period, std::move(f));
+    });
+  }
+
   spdk_io::run_loop loop_;
   std::list<spdk_io::run_loop::timer> timers_;
 };
