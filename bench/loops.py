@@ -51,7 +51,8 @@ def executors_in(folder):
 def measure_all(executors, file, o):
     """{executor: {part: {policy: …}}}. The executors come by turns within each part and policy."""
     results = {e.name: {} for e in executors}
-    samples = ["--samples", str(o.samples)]
+    ticks = ["--samples", str(o.ticks)]
+    messages = ["--samples", str(o.messages)]
 
     def each(part, what, *options):
         """With every policy that an executor takes."""
@@ -64,10 +65,10 @@ def measure_all(executors, file, o):
     each("throughput", "throughput", "--rounds", str(o.rounds), "--count", str(o.count))
     measure.say("lateness of a timer, without I/O")
     for e in executors:
-        results[e.name]["lateness"] = {"alone": e.run("alone", *samples)}
-    each("lateness", "lateness of a timer under I/O", *samples)
-    each("message", "latency of a message", *samples)
-    each("read", "latency of a read", "--device", "aio", "--file", file, *samples)
+        results[e.name]["lateness"] = {"alone": e.run("alone", *ticks)}
+    each("lateness", "lateness of a timer under I/O", *ticks)
+    each("message", "latency of a message", *messages)
+    each("read", "latency of a read", "--device", "aio", "--file", file, *messages)
     for policy in dict.fromkeys(p for e in executors for p in e.policies):
         # One that never sleeps does not care.
         for device in _DEVICES if policy != "spin" else _DEVICES[:1]:
@@ -85,7 +86,8 @@ def main():
     options.add_argument("--out", required=True)
     options.add_argument("--rounds", type=int, default=11)
     options.add_argument("--count", type=int, default=1_000_000, help="I/Os in each round")
-    options.add_argument("--samples", type=int, default=1000, help="of lateness, messages and reads")
+    options.add_argument("--ticks", type=int, default=1000, help="of the timer")
+    options.add_argument("--messages", type=int, default=400, help="and as many reads")
     options.add_argument("--seconds", type=float, default=2, help="of idleness")
     options.add_argument("--folder", help="where the file of the file devices lies")
     o = options.parse_args()

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The tables of what loops.py measured; tests/conformance/table.py puts them on the page."""
 
-import statistics
-
 import report
 
 # Of a core, where there is nothing to do.
@@ -13,6 +11,11 @@ _SLEEPS_ON = {"spdk": ["aio"]}
 
 def _policies(loops, part):
     return list(dict.fromkeys(p for each in loops.values() for p in each.get(part, {})))
+
+
+def _any(loops, part):
+    """One that did not fail, for what is the same for all."""
+    return next(got for each in loops.values() for got in each[part].values() if "failed" not in got)
 
 
 def _figures(got, form):
@@ -98,19 +101,22 @@ def lines(results):
     loops = results["loops"]
     provider = "lite" if "lite" in results["provider"] else "spdk"
     m = results["machine"]
-    some = next(iter(loops.values()))
-    thousands = next(got for got in some["throughput"].values() if "failed" not in got)
-    rounds = len(thousands["loop"])
-    seconds = next(statistics.median(g["seconds"] for g in of.values() if "failed" not in g)
-                   for of in some["idle"].values())
+    throughput = _any(loops, "throughput")
+    rounds = len(throughput["loop"])
+    seconds = next(got["seconds"] for each in loops.values() for of in each["idle"].values()
+                   for got in of.values() if "failed" not in got)
+
+    def count_of(part):
+        return f"{_any(loops, part)['count']:,}"
+
     return [
         f"Made by `scripts/bench-executors --keep` on {results['date']}: {m['cpu']}, {m['cores']} cores"
         f"{', a virtual machine' if m['virtual'] else ''}, Linux {m['kernel']}, {results['compiler']}.",
         "",
         *_targets(loops, provider),
         "",
-        f"**Throughput**: reads of 4 KiB on a null device, {thousands['depth']} in flight, "
-        f"{thousands['count']:,} in each of {rounds} rounds, by turns with the run loop under the same policy. "
+        f"**Throughput**: reads of 4 KiB on a null device, {throughput['depth']} in flight, "
+        f"{throughput['count']:,} in each of {rounds} rounds, by turns with the run loop under the same policy. "
         "Nanoseconds for each, and I/O per second against the run loop in the same round: the median, in "
         "brackets the quartiles. The run loop against itself shows what is noise.",
         "",
@@ -118,7 +124,7 @@ def lines(results):
         "",
         "**Lateness of the application's own repeating timer of 1 ms** while those reads saturate the loop, and "
         "without an SPDK thread on it: microseconds by which the time from one tick to the next is over 1 ms; "
-        f"p50 / p99 / the worst of {some['lateness']['alone']['count']}. A loop may make up for a late tick, "
+        f"p50 / p99 / the worst of {count_of('lateness')}. A loop may make up for a late tick, "
         "which then counts as early.",
         "",
         *_latencies(loops, "lateness"),
@@ -131,7 +137,7 @@ def lines(results):
         *_said(loops),
         "",
         "**Latency after idleness**: the loop has had nothing to do for 5 to 7 ms when another OS thread sends it a "
-        "message: microseconds until that runs; p50 / p99 / the worst.",
+        f"message: microseconds until that runs; p50 / p99 / the worst of {count_of('message')}.",
         "",
         *_latencies(loops, "message"),
         "",
