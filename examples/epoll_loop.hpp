@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A plain epoll loop as an executor: file descriptors of the application, and posted callables.
+// A plain epoll loop as an executor: file descriptors of the application and of SPDK, and posted
+// callables.
 #pragma once
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -9,8 +10,18 @@
 
 class epoll_loop {
  public:
+  struct one_shot {  // an executor's watch: f once, when the file is readable
+    epoll_loop* loop;
+    int fd;
+    ~one_shot() { cancel(); }
+    void start(std::function<void()> f) {
+      loop->watch(fd, [l = loop, fd = fd, f = std::move(f)] { l->unwatch(fd), f(); });
+    }
+    void cancel() { loop->unwatch(fd); }
+  };
   struct executor {  // all that spdk_io::poller_task() and run_until() ask for
     epoll_loop* loop;
+    one_shot new_watch(int fd) { return {loop, fd}; }
     void post(std::function<void()> f) { loop->posted_.push_back(std::move(f)); }
     bool run_one() { return loop->run_one(); }
     const char* name() const { return "an epoll loop"; }
@@ -22,10 +33,18 @@ class epoll_loop {
     watched_[fd] = std::move(on_readable);
     epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
   }
+  void unwatch(int fd) {
+    if (watched_.erase(fd) != 0) epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+  }
   bool run_one() {
     epoll_event events[16];
     int ready = epoll_wait(epoll_, events, 16, posted_.empty() ? -1 : 0);
-    for (int i = 0; i < ready; ++i) watched_[events[i].data.fd]();
+    for (int i = 0; i < ready; ++i) {
+      auto found = watched_.find(events[i].data.fd);
+      if (found == watched_.end()) continue;
+      auto on_readable = found->second;  // it may end its watch
+      on_readable();
+    }
     for (auto left = posted_.size(); left > 0; --left) {
       auto f = std::move(posted_.front());
       posted_.pop_front();

@@ -65,6 +65,7 @@ struct channel_state {
   bool retiring = false;          // takes no more; goes when it is unused
   const bool can_abort;           // the device can abort, and SPDK's way there works
   bool retire_requested = false;  // with desc's mutex
+  bool has_slept = false;         // its thread did, in interrupt mode, with this device open
   default_timeout timeout;
   owned_message<channel_state> retire;
   owned_message<channel_state> remove;  // the device is going; never sent after `retire`

@@ -65,6 +65,9 @@ class memory_wait {
       resubmit(false);
   }
 
+  // Only polls will serve those that wait; else something of SPDK's will call.
+  bool needs_polls() const noexcept { return retry_; }
+
   std::uint64_t total() const noexcept { return total_; }  // operations that ever waited
 
  private:

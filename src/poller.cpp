@@ -19,6 +19,7 @@ namespace {
 
 int on_poll(void* argument) {
   auto& state = *static_cast<poller_state*>(argument);
+  if (state.paused) return SPDK_POLLER_IDLE;  // SPDK's own pause is not honoured in interrupt mode
   if (!state.linked() && !state.running) state.home->ready.push_back(state);
   return state.busy ? SPDK_POLLER_BUSY : SPDK_POLLER_IDLE;
 }

@@ -4,6 +4,14 @@
 
 #include <spdk_io/detail/os_thread.hpp>
 
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
 namespace spdk_io::inline SPDK_IO_ABI {
 namespace {
 
@@ -15,7 +23,11 @@ std::uint64_t now() noexcept {
 
 }  // namespace
 
-run_loop::~run_loop() = default;
+run_loop::run_loop() : woken_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  if (woken_ < 0) throw std::system_error(errno, std::generic_category(), "run_loop");
+}
+
+run_loop::~run_loop() { ::close(woken_); }
 
 bool run_loop::on_loop_thread() const noexcept {
   return runner_.load(std::memory_order_relaxed) == detail::this_os_thread();
@@ -29,7 +41,14 @@ void run_loop::post(function f) {
   std::lock_guard lock(mutex_);
   remote_.push_back(std::move(f));
   remote_waiting_.store(true, std::memory_order_release);
-  wake_.notify_one();
+  wake_waiting();
+}
+
+// With the mutex.
+void run_loop::wake_waiting() {
+  if (!waiting_) return;
+  waiting_ = false;
+  [[maybe_unused]] const int rc = ::eventfd_write(woken_, 1);
 }
 
 void run_loop::run() {
@@ -49,6 +68,7 @@ bool run_loop::run_one() {
   running here(*this);
   if (stopped_.load(std::memory_order_acquire)) return false;
   if (!timers_.empty()) fire_timers();
+  if (!watches_.empty()) look_at_files(0);
   while (!take_posted()) {
     wait();
     if (stopped_.load(std::memory_order_acquire)) return false;
@@ -93,22 +113,52 @@ void run_loop::fire_timers() {
   }
 }
 
+// Until something is posted or readable, a timer is due, or the loop is stopped.
 void run_loop::wait() {
-  std::unique_lock lock(mutex_);
-  const auto ready = [this] { return !remote_.empty() || stopped_.load(); };
-  if (timers_.empty()) {
-    wake_.wait(lock, ready);
-    return;
+  {
+    std::lock_guard lock(mutex_);
+    if (!remote_.empty() || stopped_.load()) return;
+    waiting_ = true;
   }
-  const auto due = std::chrono::steady_clock::time_point(
-      std::chrono::nanoseconds(static_cast<std::int64_t>(timers_.next_due())));
-  wake_.wait_until(lock, due, ready);
+  std::int64_t duration = -1;
+  if (!timers_.empty()) {
+    const std::uint64_t time = now();
+    const std::uint64_t due = timers_.next_due();
+    duration = due > time ? static_cast<std::int64_t>(due - time) : 0;
+  }
+  look_at_files(duration);
+  std::lock_guard lock(mutex_);
+  if (std::exchange(waiting_, false)) return;
+  eventfd_t times = 0;
+  [[maybe_unused]] const int rc = ::eventfd_read(woken_, &times);
+}
+
+// Waits so long, for ever if it is negative, until a file is readable.
+void run_loop::look_at_files(std::int64_t nanoseconds) {
+  constexpr std::int64_t second = 1'000'000'000;
+  files_.clear();
+  files_.push_back({.fd = woken_, .events = POLLIN, .revents = 0});
+  for (const watch* each : watches_) {
+    files_.push_back({.fd = each->file_, .events = POLLIN, .revents = 0});
+  }
+  const timespec most = {.tv_sec = static_cast<time_t>(nanoseconds / second),
+                         .tv_nsec = static_cast<long>(nanoseconds % second)};
+  if (::ppoll(files_.data(), files_.size(), nanoseconds < 0 ? nullptr : &most, nullptr) <= 0) return;
+  std::size_t left = 0;
+  for (std::size_t i = 0; i < watches_.size(); ++i) {
+    if (files_[i + 1].revents != 0) {
+      local_.push_back(std::exchange(watches_[i]->function_, nullptr));
+    } else {
+      watches_[left++] = watches_[i];
+    }
+  }
+  watches_.resize(left);
 }
 
 void run_loop::stop() {
   std::lock_guard lock(mutex_);
   stopped_.store(true, std::memory_order_release);
-  wake_.notify_one();
+  wake_waiting();
 }
 
 void run_loop::restart() { stopped_.store(false, std::memory_order_release); }
@@ -129,6 +179,17 @@ void run_loop::timer::cancel() noexcept {
 void run_loop::timer::on_expire(detail::timer_node& node) {
   auto& self = static_cast<timer&>(node);
   self.loop_->local_.push_back(std::exchange(self.function_, nullptr));
+}
+
+void run_loop::watch::start(function f) {
+  cancel();
+  function_ = std::move(f);
+  loop_->watches_.push_back(this);
+}
+
+void run_loop::watch::cancel() noexcept {
+  function_ = nullptr;
+  std::erase(loop_->watches_, this);
 }
 
 }  // namespace spdk_io::inline SPDK_IO_ABI

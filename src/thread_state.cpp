@@ -372,6 +372,7 @@ void thread_state::shut_down() noexcept {
     exit_native();
   }
   if (borrowed && before == borrowed) spdk_set_thread(borrowed);
+  wake_if_asleep();  // its poller task, to stop: no file of the thread's would
 }
 
 void thread_state::cancel_timers() noexcept {

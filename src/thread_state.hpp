@@ -152,6 +152,7 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   // Any thread: see poll_driver::leave().
   std::atomic<bool> has_poller_task = false;
   std::string poller_task_executor;  // for the message of a second one
+  std::vector<std::string> said_to_be_restless;  // see restless.hpp
 
  private:
   friend class waking_list;

@@ -35,6 +35,16 @@ concept timed_executor = executor<E> && requires(E& e) {
   e.new_timer().cancel();
 };
 
+// It can watch files: the object that new_watch(file) makes calls f once, on the loop's thread, when
+// the file is readable, or soon where it is already, unless cancel() comes first (f may be on its way
+// by then). It may be started again, from f too. Destroying it cancels, and may happen in f. The file
+// is the caller's: it stays open as long as the object lives, and is not closed here.
+template <class E>
+concept watching_executor = executor<E> && requires(E& e) {
+  e.new_watch(0).start(detail::probe_callable());
+  e.new_watch(0).cancel();
+};
+
 // It can be run from outside, one callable (or a batch) at a time, waiting if there is none;
 // false once it was stopped. Where that cannot be told after each of them, it may also have
 // run_while(f), which runs the loop as long as f() gives true: false if it was stopped before.

@@ -25,6 +25,22 @@ struct backoff {
   std::chrono::nanoseconds in_flight_sleep = std::chrono::nanoseconds(0);
 };
 
+// Sleeps until SPDK's interrupt file descriptor of the thread is readable, with I/O in flight too,
+// for as long as there is nothing to do: no poll in between, and no timer unless the library's own
+// timers need one. Messages of SPDK's own, its timed pollers, completions of devices that announce
+// them, whatever goes through a thread_ref or is submitted on the thread: each ends the sleep at
+// once. Needs env_options.interrupt, and an executor that can watch a file (watching_executor).
+//
+// Some devices must be polled: of SPDK's own malloc, null, uring, delay, and whatever has an active
+// poller without a file descriptor. SPDK keeps a thread that has one always ready. Such a thread is
+// noticed after some milliseconds in which it was woken for nothing, its pollers and devices are
+// named on stderr, once, and it polls as by `otherwise` until one of them has gone.
+struct interrupt {
+  // After the last work, before it sleeps: a sleep costs some system calls.
+  std::chrono::nanoseconds spin_for = std::chrono::microseconds(10);
+  backoff otherwise = {};
+};
+
 }  // namespace idle
 
 // How much a poller task does before it lets the executor run something else: it yields when

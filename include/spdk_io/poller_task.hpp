@@ -31,6 +31,17 @@ struct timer_of<E> {
   using type = decltype(std::declval<E&>().new_timer());
 };
 
+struct no_watch {};
+
+template <class E>
+struct watch_of {
+  using type = no_watch;
+};
+template <watching_executor E>
+struct watch_of<E> {
+  using type = decltype(std::declval<E&>().new_watch(0));
+};
+
 // Shared by the handle and by whatever is posted, so that a callable that the loop still holds
 // after the task has stopped finds a stopped task and nothing worse.
 template <executor E>
@@ -45,6 +56,9 @@ class posted_poller : public std::enable_shared_from_this<posted_poller<E>>, pri
 
   result<void> start() {
     if (auto ok = driver_.attach(executor_name(executor_), this); !ok) return ok;
+    if constexpr (watching_executor<E>) {
+      if (driver_.sleep_file() >= 0) watch_.emplace(executor_.new_watch(driver_.sleep_file()));
+    }
     post();
     return {};
   }
@@ -54,6 +68,7 @@ class posted_poller : public std::enable_shared_from_this<posted_poller<E>>, pri
     if (stopped_.exchange(true)) return;
     driver_.detach();
     if constexpr (timed_executor<E>) timer_->cancel();
+    watch_.reset();
   }
 
   bool stopped() const noexcept { return stopped_ || failed_; }
@@ -70,6 +85,10 @@ class posted_poller : public std::enable_shared_from_this<posted_poller<E>>, pri
     std::shared_ptr<posted_poller> self;
     std::uint64_t sleep;
     void operator()() const { self->sleep_ended(sleep); }
+  };
+  struct file_is_readable {
+    std::shared_ptr<posted_poller> self;
+    void operator()() const { self->woken_by_file(); }
   };
 
   void post() { executor_.post(turn_function{this->shared_from_this()}); }
@@ -102,7 +121,7 @@ class posted_poller : public std::enable_shared_from_this<posted_poller<E>>, pri
   void turn() {
     if (over()) return;
     if (!driver_.thread_alive()) return stop();
-    if constexpr (timed_executor<E>) {
+    if constexpr (timed_executor<E> || watching_executor<E>) {
       if (auto duration = driver_.may_sleep(); duration.count() > 0) return go_to_sleep(duration);
     }
     post();
@@ -110,11 +129,40 @@ class posted_poller : public std::enable_shared_from_this<posted_poller<E>>, pri
   }
 
   void go_to_sleep(std::chrono::nanoseconds duration) {
+    if constexpr (watching_executor<E>) {
+      if (watch_) return sleep_by_file();
+    }
+    if constexpr (timed_executor<E>) sleep_by_timer(duration);
+  }
+
+  void sleep_by_timer(std::chrono::nanoseconds duration) {
     timer_->start(duration, end_of_sleep{this->shared_from_this(), ++sleep_});
     asleep_ = true;
     driver_.announce_sleep();
     if (driver_.last_look()) return;
     wake_up();
+  }
+
+  // Whoever wakes it makes the file readable: it is the only one to end the sleep.
+  void sleep_by_file() {
+    struct awake_unless_asleep {
+      posted_poller* self;
+      ~awake_unless_asleep() {
+        if (self) self->wake_up();
+      }
+    } awake{this};
+    asleep_ = true;
+    driver_.announce_sleep();
+    if (!driver_.last_look()) return;
+    watch_->start(file_is_readable{this->shared_from_this()});
+    awake.self = nullptr;
+  }
+
+  void woken_by_file() {
+    if (over() || !asleep_) return;
+    asleep_ = false;
+    driver_.awake();
+    turn();
   }
 
   void sleep_ended(std::uint64_t sleep) {
@@ -133,6 +181,7 @@ class posted_poller : public std::enable_shared_from_this<posted_poller<E>>, pri
 
   static bool on_wake(waker& w) noexcept {
     auto& self = static_cast<posted_poller&>(w);
+    if (self.driver_.poke()) return true;
     if constexpr (!waking_executor<E>) {
       if (!self.driver_.on_own_os_thread()) return false;
     }
@@ -145,6 +194,7 @@ class posted_poller : public std::enable_shared_from_this<posted_poller<E>>, pri
   E executor_;
   poll_driver driver_;
   std::optional<typename timer_of<E>::type> timer_;
+  std::optional<typename watch_of<E>::type> watch_;  // with idle::interrupt; its file is driver_'s
   std::uint64_t sleep_ = 0;
   bool asleep_ = false;
   std::atomic<bool> stopped_ = false;
@@ -210,7 +260,11 @@ class running_poller_task {
 // backoff needs an executor with a timer; a message from another thread wakes a sleeping loop at
 // once where post() is thread-safe, and within max_sleep elsewhere.
 //
-// Errors: the thread has a poller task already; it has ended; it belongs to another OS thread.
+// interrupt needs an executor that can watch files, and neither a timer of it nor that others may
+// post: the file ends each sleep.
+//
+// Errors: the thread has a poller task already; interrupt without env_options.interrupt, or without
+// file descriptors (three are needed); it has ended; it belongs to another OS thread.
 // An exception that leaves a continuation which nobody awaits leaves the executor's run
 // function; the task goes on.
 template <executor E>
@@ -223,6 +277,14 @@ result<running_poller_task<E>> poller_task(thread& t, E ex, idle::spin policy,
 }
 template <timed_executor E>
 result<running_poller_task<E>> poller_task(thread& t, E ex, idle::backoff policy,
+                                           poll_budget budget = {}) {
+  auto task =
+      std::make_shared<detail::posted_poller<E>>(t.shared_state(), std::move(ex), policy, budget);
+  if (auto ok = task->start(); !ok) return std::unexpected(ok.error());
+  return running_poller_task<E>(std::move(task));
+}
+template <watching_executor E>
+result<running_poller_task<E>> poller_task(thread& t, E ex, idle::interrupt policy,
                                            poll_budget budget = {}) {
   auto task =
       std::make_shared<detail::posted_poller<E>>(t.shared_state(), std::move(ex), policy, budget);

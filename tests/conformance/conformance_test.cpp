@@ -402,6 +402,19 @@ TEST_F(conformance, a_second_poller_task_is_refused) {
   run_until([&] { return ran; });
 }
 
+TEST_F(conformance, sleeping_by_interrupts_is_refused_without_interrupt_mode) {
+  auto task = sio::poller_task(thread, loop.executor(), sio::idle::interrupt());
+  ASSERT_FALSE(task);
+  EXPECT_TRUE(task.error() == std::errc::not_supported) << task.error();
+  EXPECT_EQ(task.error().message(),
+            "poller task: idle::interrupt on thread \"main\" needs SPDK's interrupt mode: start with "
+            "env_options.interrupt = true, or take idle::backoff");
+  auto another = spin(thread);
+  bool ran = false;
+  ASSERT_TRUE(thread.ref().send([&] { ran = true; }));
+  run_until([&] { return ran; });
+}
+
 TEST_F(conformance, a_thread_of_another_os_thread_is_refused) {
   std::optional<sio::error> refused;
   std::thread other([&] {

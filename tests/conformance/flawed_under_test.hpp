@@ -5,20 +5,25 @@
 
 #include <spdk_io/executor.hpp>
 
-#include <atomic>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <chrono>
-#include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string_view>
-#include <thread>
 #include <utility>
+#include <vector>
 
 namespace spdk_io_test {
 
-enum class flaw { none, never_yields, loses_wake_up, drops_callables };
+enum class flaw { none, never_yields, loses_wake_up, drops_callables, watches_in_vain };
 
 class loop_under_test {
   using clock = std::chrono::steady_clock;
@@ -50,14 +55,33 @@ class loop_under_test {
     std::shared_ptr<bool> armed_;
   };
 
+  class watch {
+   public:
+    watch(loop_under_test& l, int file) : loop_(&l), file_(file) {}
+    ~watch() { cancel(); }
+    void start(std::function<void()> f) {
+      if (its_flaw != flaw::watches_in_vain) loop_->watched_[file_] = std::move(f);
+    }
+    void cancel() { loop_->watched_.erase(file_); }
+
+   private:
+    loop_under_test* loop_;
+    int file_;
+  };
+
   struct executor_type {
     static constexpr bool post_is_thread_safe = true;
     loop_under_test* loop;
     void post(std::function<void()> f) { loop->post(std::move(f)); }
     timer new_timer() { return timer(*loop); }
+    watch new_watch(int file) { return watch(*loop, file); }
     bool run_one() { return loop->run_one(); }
   };
   executor_type executor() { return {this}; }
+  loop_under_test() = default;
+  loop_under_test(const loop_under_test&) = delete;
+  loop_under_test& operator=(const loop_under_test&) = delete;
+  ~loop_under_test() { ::close(roused_); }
 
   void after(std::chrono::nanoseconds duration, std::function<void()> f) {
     timers_.emplace(clock::now() + duration, std::move(f));
@@ -97,25 +121,38 @@ class loop_under_test {
     if (its_flaw == flaw::drops_callables && ++posted_ % 50 == 0) return;
     queue_.push_back(std::move(f));
     const bool lost = its_flaw == flaw::loses_wake_up && waiting_;
-    if (!lost) {
-      roused_ = true;
-      wake_.notify_one();
-    }
+    if (!lost) ::eventfd_write(roused_, 1);
   }
 
   // False: nothing came for a second, which only one with a flaw takes for the end.
   bool wait() {
-    std::unique_lock lock(mutex_);
-    if (!queue_.empty()) return true;
-    roused_ = false;
-    waiting_ = true;
-    const auto due =
-        timers_.empty() ? clock::now() + std::chrono::hours(1) : timers_.begin()->first;
-    const auto patience = clock::now() + std::chrono::seconds(1);
-    const bool patient = its_flaw == flaw::none || due < patience;
-    const bool came = wake_.wait_until(lock, patient ? due : patience, [this] { return roused_; });
-    waiting_ = false;
-    return came || patient;
+    std::vector<pollfd> files{{.fd = roused_, .events = POLLIN, .revents = 0}};
+    for (const auto& [file, f] : watched_) files.push_back({file, POLLIN, 0});
+    constexpr auto patience = std::chrono::milliseconds(1000);
+    auto most = std::chrono::milliseconds(-1);
+    {
+      std::lock_guard lock(mutex_);
+      waiting_ = queue_.empty();
+      if (!timers_.empty()) most = until(timers_.begin()->first);
+      if (its_flaw != flaw::none && (most.count() < 0 || most > patience)) most = patience;
+      if (!waiting_) most = std::chrono::milliseconds(0);
+    }
+    const int came = ::poll(files.data(), files.size(), static_cast<int>(most.count()));
+    {
+      std::lock_guard lock(mutex_);
+      waiting_ = false;
+    }
+    eventfd_t times = 0;
+    ::eventfd_read(roused_, &times);
+    for (const auto& each : files) {
+      if (each.revents == 0 || each.fd == roused_) continue;
+      if (auto f = watched_.extract(each.fd)) f.mapped()();
+    }
+    return came > 0 || most < patience;
+  }
+  static std::chrono::milliseconds until(clock::time_point due) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(due - clock::now());
+    return std::clamp(left, std::chrono::milliseconds(0), std::chrono::milliseconds(1 << 30));
   }
 
   void fire() {
@@ -127,11 +164,11 @@ class loop_under_test {
   }
 
   std::mutex mutex_;
-  std::condition_variable wake_;
   std::deque<std::function<void()>> queue_;
   timers timers_;
   std::uint64_t posted_ = 0;
-  bool roused_ = false;
+  int roused_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  std::map<int, std::function<void()>> watched_;
   bool waiting_ = false;
   bool stopped_ = false;
 };

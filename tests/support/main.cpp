@@ -4,16 +4,33 @@
 
 #include <cstdio>
 #include <optional>
+#include <string_view>
 
 namespace spdk_io_test {
 namespace {
 
 std::optional<sio::thread> first_thread;
 
+// Suites that need interrupt mode say so by their names. Run beside others, they skip.
+bool only_interrupt_suites() {
+  const auto& all = *testing::UnitTest::GetInstance();
+  int with = 0;
+  int without = 0;
+  for (int i = 0; i < all.total_test_suite_count(); ++i) {
+    const auto& suite = *all.GetTestSuite(i);
+    if (!suite.should_run()) continue;
+    ++(std::string_view(suite.name()).starts_with("interrupt_") ? with : without);
+  }
+  return with > 0 && without == 0;
+}
+
 class environment : public testing::Environment {
  public:
   void SetUp() override {
-    auto env = sio::env::start({.name = "spdk_io_test", .hugepages = false, .pci = false});
+    auto env = sio::env::start({.name = "spdk_io_test",
+                                .hugepages = false,
+                                .pci = false,
+                                .interrupt = only_interrupt_suites()});
     ASSERT_TRUE(env) << env.error();
     env_.emplace(std::move(*env));
     auto thread = sio::thread::attach("main");

@@ -29,6 +29,7 @@ theirs have the same names (asio_query_fn and others). Use them in different sou
 #include <asio/execution_context.hpp>
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
+#include <asio/posix/stream_descriptor.hpp>
 #include <asio/post.hpp>
 #include <asio/query.hpp>
 #include <asio/redirect_error.hpp>

@@ -75,6 +75,9 @@ class source {
   // Any thread. In microseconds of g_get_monotonic_time(); 0: at once; -1: not at all.
   void set_ready_time(gint64 time) noexcept { g_source_set_ready_time(native_, time); }
   void destroy() noexcept { g_source_destroy(native_); }
+  // Ready when the file is readable, until it is removed by what this gives.
+  gpointer add_file(int file) noexcept { return g_source_add_unix_fd(native_, file, G_IO_IN); }
+  void remove_file(gpointer tag) noexcept { g_source_remove_unix_fd(native_, tag); }
   const place& where() const noexcept { return where_; }
 
  protected:
@@ -95,7 +98,7 @@ class source {
       made.prepare = [](GSource* s, int* timeout) -> gboolean {
         *timeout = -1;
         reinterpret_cast<with_object*>(s)->object->before_waiting();
-        return FALSE;  // the ready time decides
+        return FALSE;  // the ready time decides, and the files
       };
       made.dispatch = [](GSource*, GSourceFunc, void* data) -> gboolean {
         (*static_cast<std::shared_ptr<Object>*>(data))->on_ready();
@@ -178,6 +181,39 @@ class timer_source : public source<timer_source> {
   std::move_only_function<void()> function_;
 };
 
+class watch_source : public source<watch_source> {
+ public:
+  explicit watch_source(const place& where) : source(where) {}
+
+  template <class F>
+  void start(int file, F&& f) {
+    const auto previous = std::exchange(function_, std::forward<F>(f));
+    if (!tag_) tag_ = add_file(file);
+  }
+  void cancel() noexcept {
+    const auto dropped = stop();
+  }
+
+  void on_ready() noexcept {
+    auto function = stop();
+    if (function) where().call_from_c(std::move(function));
+  }
+  void on_destroyed() noexcept {
+    tag_ = nullptr;
+    const auto dropped = std::exchange(function_, nullptr);
+  }
+  void before_waiting() noexcept {}
+
+ private:
+  std::move_only_function<void()> stop() noexcept {
+    if (tag_) remove_file(std::exchange(tag_, nullptr));
+    return std::exchange(function_, nullptr);
+  }
+
+  std::move_only_function<void()> function_;
+  gpointer tag_ = nullptr;
+};
+
 }  // namespace detail
 
 // The executor that poller_task() takes, on a main context that is the user's, and is run by one OS
@@ -200,6 +236,7 @@ class executor {
  public:
   static constexpr bool post_is_thread_safe = true;
   class timer;
+  class watch;
 
   // A null context is the default one, as everywhere in GLib.
   explicit executor(GMainContext* context, int priority = G_PRIORITY_DEFAULT_IDLE)
@@ -216,6 +253,7 @@ class executor {
     shared_->post(std::move(f));
   }
   timer new_timer();
+  watch new_watch(int file);
 
   // One iteration, waiting if nothing is ready. True.
   bool run_one() {
@@ -289,6 +327,32 @@ class executor::timer {
 };
 
 inline executor::timer executor::new_timer() { return timer(shared_->where()); }
+
+// Calls a function once, when a file is readable. Used and destroyed on the thread of the context.
+class executor::watch {
+ public:
+  watch(const detail::place& where, int file)
+      : source_(detail::watch_source::attach(where)), file_(file) {}
+  watch(watch&&) noexcept = default;
+  watch& operator=(watch&&) = delete;
+  ~watch() {
+    if (!source_) return;
+    source_->cancel();
+    source_->destroy();
+  }
+
+  template <class F>
+  void start(F f) {
+    source_->start(file_, std::move(f));
+  }
+  void cancel() noexcept { source_->cancel(); }
+
+ private:
+  std::shared_ptr<detail::watch_source> source_;
+  int file_;
+};
+
+inline executor::watch executor::new_watch(int file) { return watch(shared_->where(), file); }
 
 }  // namespace adapters::glib
 

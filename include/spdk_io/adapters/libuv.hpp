@@ -152,6 +152,7 @@ class executor {
  public:
   static constexpr bool post_is_thread_safe = true;
   class timer;
+  class watch;
 
   // Throws std::system_error where libuv cannot have the handles.
   explicit executor(uv_loop_t& loop)
@@ -163,6 +164,7 @@ class executor {
     shared_->post(std::move(f));
   }
   timer new_timer();
+  watch new_watch(int file);
 
   // One turn of the loop, as by uv_run(loop, UV_RUN_ONCE). False if nothing keeps the loop alive.
   // libuv forgets a uv_stop() when the turn ends: run_while() and run_until() tell it.
@@ -248,6 +250,55 @@ class executor::timer {
 };
 
 inline executor::timer executor::new_timer() { return timer(shared_->loop()); }
+
+// Calls a function once, when a file is readable. Used and destroyed on the loop's thread, before the
+// loop is closed; the file may be closed as soon as this has gone. libuv has at most one handle for
+// each file.
+class executor::watch {
+ public:
+  // Throws std::system_error where libuv cannot watch the file.
+  watch(uv_loop_t& loop, int file) : state_(new state) {
+    if (int rc = uv_poll_init(&loop, &state_->handle, file); rc != 0) {
+      delete state_;
+      throw std::system_error(-rc, std::generic_category(), "uv_poll_init");
+    }
+    state_->handle.data = state_;
+  }
+  watch(watch&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  watch& operator=(watch&&) = delete;
+  ~watch() {
+    if (!state_) return;
+    cancel();
+    uv_close(reinterpret_cast<uv_handle_t*>(&state_->handle),
+             [](uv_handle_t* h) { delete static_cast<state*>(h->data); });
+  }
+
+  template <class F>
+  void start(F f) {
+    const auto previous = std::exchange(state_->function, std::move(f));
+    uv_poll_start(&state_->handle, UV_READABLE, on_readable);
+  }
+  void cancel() noexcept {
+    uv_poll_stop(&state_->handle);
+    const auto dropped = std::exchange(state_->function, nullptr);
+  }
+
+ private:
+  struct state {  // until the handle is closed
+    uv_poll_t handle;
+    std::move_only_function<void()> function;
+  };
+
+  static void on_readable(uv_poll_t* h, int, int) {
+    uv_poll_stop(h);
+    auto function = std::exchange(static_cast<state*>(h->data)->function, nullptr);
+    detail::call_from_c(h->loop, [f = std::move(function)]() mutable { f(); });
+  }
+
+  state* state_;
+};
+
+inline executor::watch executor::new_watch(int file) { return watch(shared_->loop(), file); }
 
 }  // namespace adapters::libuv
 

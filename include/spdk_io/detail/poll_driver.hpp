@@ -16,6 +16,7 @@
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 
 class thread_state;
+class interrupt_sleep;
 
 // Made and used on its thread's OS thread, but for on_own_os_thread() and what is for the case that
 // an executor ran its task elsewhere. Attached while it lives: a thread has at most one.
@@ -24,11 +25,14 @@ class poll_driver {
   poll_driver(std::shared_ptr<thread_state> state, idle::spin, poll_budget budget) noexcept;
   poll_driver(std::shared_ptr<thread_state> state, idle::backoff policy,
               poll_budget budget) noexcept;
+  poll_driver(std::shared_ptr<thread_state> state, idle::interrupt policy,
+              poll_budget budget) noexcept;
   poll_driver(const poll_driver&) = delete;
   poll_driver& operator=(const poll_driver&) = delete;
   ~poll_driver();
 
-  // Error: the thread has a poller task already (the message says on which executor).
+  // Errors: the thread has a poller task already (the message says on which executor); there is no
+  // interrupt mode to sleep in (it says what to set).
   result<void> attach(std::string_view executor, waker* w);
   void detach() noexcept;
 
@@ -55,6 +59,12 @@ class poll_driver {
   // How long the thread may sleep now; zero: not at all.
   std::chrono::nanoseconds may_sleep() noexcept;
 
+  // The file that is readable when a sleep is to end, however long that was to be; -1 where there is
+  // none, and the sleep ends by a timer or by the waker. From attach() on.
+  int sleep_file() const noexcept { return sleep_file_; }
+  // Any thread, while attached: ends a sleep by its file. False where there is none.
+  bool poke() noexcept;
+
   // The protocol of going to sleep: announce it, look once more, then sleep. False: something
   // came up meanwhile; stay awake. (What came up later than the look calls the waker.)
   void announce_sleep() noexcept;
@@ -62,6 +72,11 @@ class poll_driver {
   void awake() noexcept;
 
  private:
+  result<void> attach_interrupts();
+  std::chrono::nanoseconds may_sleep_by_file(std::uint64_t now) noexcept;
+  bool interrupts_on() const noexcept;
+  bool shorten_to_timers(std::chrono::nanoseconds& sleep, std::uint64_t now) noexcept;
+  bool count(std::size_t worked) noexcept;
   void note_work(std::size_t done) noexcept;
   result<void> leave(std::string_view executor);
 
@@ -72,9 +87,14 @@ class poll_driver {
   bool sleeps_;
   idle::backoff policy_;
   std::uint64_t spin_ticks_ = 0;
+  std::uint64_t interrupt_spin_ticks_ = 0;
   std::uint64_t last_work_;
   std::chrono::nanoseconds next_sleep_{0};
+  std::chrono::nanoseconds chosen_sleep_{0};  // what may_sleep() said last
+  bool wants_interrupts_ = false;
   bool attached_ = false;
+  int sleep_file_ = -1;
+  std::unique_ptr<interrupt_sleep> interrupts_;
 };
 
 }  // namespace spdk_io::inline SPDK_IO_ABI::detail

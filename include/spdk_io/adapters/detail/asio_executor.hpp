@@ -27,6 +27,28 @@ class executor {
     net::steady_timer timer_;
   };
 
+  // The file is never closed here.
+  class watch {
+   public:
+    watch(net::io_context& ctx, int file) : file_(ctx, file) {}
+    watch(watch&&) = default;
+    watch& operator=(watch&&) = delete;
+    ~watch() {
+      if (file_.is_open()) file_.release();
+    }
+    template <class F>
+    void start(F f) {
+      file_.async_wait(net::posix::stream_descriptor::wait_read,
+                       [f = std::move(f)](const detail::net_error_code& e) {
+                         if (!e) f();
+                       });
+    }
+    void cancel() { file_.cancel(); }
+
+   private:
+    net::posix::stream_descriptor file_;
+  };
+
   explicit executor(net::io_context& ctx) noexcept : ctx_(&ctx) {}
 
   template <class F>
@@ -34,6 +56,7 @@ class executor {
     net::post(*ctx_, std::move(f));
   }
   timer new_timer() { return timer(*ctx_); }
+  watch new_watch(int file) { return watch(*ctx_, file); }
   bool run_one() { return ctx_->run_one() != 0; }
   std::string_view name() const noexcept { return detail::executor_name; }
 
