@@ -8,6 +8,8 @@
 #include "must.hpp"
 #include "samples.hpp"
 
+#include <sys/resource.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -24,16 +26,31 @@ class ticks {
     const auto now = std::chrono::steady_clock::now();
     const auto since = now - before_;
     before_ = now;
-    if (++seen_ > dropped && !enough()) late_.add(since - period);
+    if (++seen_ == dropped) preempted_ = preemptions();
+    if (seen_ <= dropped || enough()) return;
+    late_.add(since - period);
+    if (enough()) preempted_ = preemptions() - preempted_;
   }
   bool enough() const noexcept { return late_.size() == count_; }
-  nlohmann::json summary() && { return std::move(late_).summary(); }
+  nlohmann::json summary() && {
+    nlohmann::json out = std::move(late_).summary();
+    out["preempted"] = preempted_;
+    return out;
+  }
 
  private:
   static constexpr std::size_t dropped = 10;  // while all begins
 
+  // How often this OS thread had to give its core to somebody else.
+  static long preemptions() noexcept {
+    rusage all{};
+    ::getrusage(RUSAGE_THREAD, &all);
+    return all.ru_nivcsw;
+  }
+
   std::size_t count_;
   std::size_t seen_ = 0;
+  long preempted_ = 0;
   std::chrono::steady_clock::time_point before_;
   samples late_;
 };

@@ -23,6 +23,7 @@ struct named_policy {
 inline constexpr std::tuple policies{
     named_policy<sio::idle::spin>{"spin"},
     named_policy<sio::idle::backoff>{"backoff"},
+    named_policy<sio::idle::interrupt>{"interrupt", true},
 };
 
 // The executor has what the policy needs.

@@ -42,7 +42,8 @@ void read_on_run_loop(loop_world& world, std::uint64_t count) {
 template <class Loop, class Policy>
 nlohmann::json loop_throughput(loop_world& world, std::uint64_t count, std::size_t rounds) {
   const std::vector<candidate> candidates{
-      {"run_loop", [&] { read_on_run_loop<Policy>(world, count); }}, {"loop", [&] {
+      {"run_loop", [&] { read_on_run_loop<Policy>(world, count); }},
+      {"loop", [&] {
          Loop loop;
          must(sio::run_until(loop.executor(), world.thread(), reads_at_depth(world, count),
                              Policy()));

@@ -20,9 +20,7 @@ namespace bench {
 // a sleep must not decide where in it the message comes.
 class idle_pause {
  public:
-  void operator()() {
-    std::this_thread::sleep_for(std::chrono::microseconds(range_(random_)));
-  }
+  void operator()() { std::this_thread::sleep_for(std::chrono::microseconds(range_(random_))); }
 
  private:
   std::minstd_rand random_;

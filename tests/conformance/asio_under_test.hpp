@@ -47,12 +47,13 @@ class loop_under_test {
   static void repeat(std::shared_ptr<asio::steady_timer> timer, std::chrono::nanoseconds period,
                      std::function<void()> f) {
     auto& each = *timer;
-    each.async_wait([timer = std::move(timer), period, f = std::move(f)](const asio::error_code& e) mutable {
-      if (e) return;
-      f();
-      timer->expires_at(timer->expiry() + period);
-      repeat(std::move(timer), period, std::move(f));
-    });
+    each.async_wait(
+        [timer = std::move(timer), period, f = std::move(f)](const asio::error_code& e) mutable {
+          if (e) return;
+          f();
+          timer->expires_at(timer->expiry() + period);
+          repeat(std::move(timer), period, std::move(f));
+        });
   }
   static void wait(std::shared_ptr<asio::posix::stream_descriptor> file, std::function<void()> f) {
     auto& each = *file;

@@ -45,10 +45,11 @@ class loop_under_test {
   }
 
  private:
-  static void repeat(std::shared_ptr<boost::asio::steady_timer> timer, std::chrono::nanoseconds period,
-                     std::function<void()> f) {
+  static void repeat(std::shared_ptr<boost::asio::steady_timer> timer,
+                     std::chrono::nanoseconds period, std::function<void()> f) {
     auto& each = *timer;
-    each.async_wait([timer = std::move(timer), period, f = std::move(f)](const boost::system::error_code& e) mutable {
+    each.async_wait([timer = std::move(timer), period,
+                     f = std::move(f)](const boost::system::error_code& e) mutable {
       if (e) return;
       f();
       timer->expires_at(timer->expiry() + period);

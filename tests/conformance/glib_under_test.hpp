@@ -29,7 +29,8 @@ class loop_under_test {
   auto executor() { return executor_type{spdk_io::adapters::glib::executor(context_), this}; }
   bool run_one() {
     if (stopped_) return false;
-    // Not by an executor made for it: its source would be ready when it goes, and the loop never sleep.
+    // Not by an executor made for it: its source would be ready when it goes, and the loop never
+    // sleep.
     spdk_io::adapters::glib::rethrow(context_);
     g_main_context_iteration(context_, TRUE);
     spdk_io::adapters::glib::rethrow(context_);
