@@ -25,7 +25,8 @@ def _figures(got, form):
 
 
 def _latency(got):
-    return f"{got['p50']:.1f} / {got['p99']:.1f} / {got['max']:.0f}"
+    text = f"{got['p50']:.1f} / {got['p99']:.1f} / {got['max']:.0f}"
+    return f"{text} ({got['preempted']})" if "preempted" in got else text
 
 
 def _latencies(loops, part):
@@ -111,7 +112,7 @@ def lines(results):
 
     return [
         f"Made by `scripts/bench-executors --keep` on {results['date']}: {m['cpu']}, {m['cores']} cores"
-        f"{', a virtual machine' if m['virtual'] else ''}, Linux {m['kernel']}, {results['compiler']}.",
+        f"{', a virtual machine' if m['virtual'] else ''}, Linux {m['kernel']}, {results['compiler']}, at nice {results['nice']}.",
         "",
         *_targets(loops, provider),
         "",
@@ -124,8 +125,8 @@ def lines(results):
         "",
         "**Lateness of the application's own repeating timer of 1 ms** while those reads saturate the loop, and "
         "without an SPDK thread on it: microseconds by which the time from one tick to the next is over 1 ms; "
-        f"p50 / p99 / the worst of {count_of('lateness')}. A loop may make up for a late tick, "
-        "which then counts as early.",
+        f"p50 / p99 / the worst of {count_of('lateness')}, in brackets how often the machine gave the core to "
+        "something else meanwhile. A loop may make up for a late tick, which then counts as early.",
         "",
         *_latencies(loops, "lateness"),
         "",
