@@ -8,8 +8,10 @@
 #include <spdk_io/run_until.hpp>
 
 #include <future>
+#include <optional>
 #include <string>
 #include <system_error>
+#include <variant>
 
 namespace spdk_io::inline SPDK_IO_ABI {
 namespace {
@@ -18,12 +20,16 @@ task<void> nothing() { co_return; }
 
 using main_function = std::move_only_function<task<void>(thread&, std::stop_token)>;
 
+using polling = running_poller_task<run_loop::executor>;
+
+result<polling> start_polling(thread& t, run_loop& loop, const idle_policy& policy) {
+  return std::visit([&](const auto& p) { return poller_task(t, loop.get_executor(), p); }, policy);
+}
+
 // Runs main to its end, and the loop until a stop is requested as well.
-void serve(thread& t, main_function& main, std::stop_token stop) {
-  run_loop loop;
-  auto polling = poller_task(t, loop.get_executor()).value();
+void serve(thread& t, run_loop& loop, polling& task, main_function& main, std::stop_token stop) {
   detail::outcome<void> outcome;
-  auto root = detail::run_into<task<void>>(main ? main(t, stop) : nothing(), outcome);
+  auto root = detail::run_into<spdk_io::task<void>>(main ? main(t, stop) : nothing(), outcome);
   // The callback runs on the thread that requests the stop; it wakes this one, which may sleep.
   std::stop_callback wake(stop, [&loop] { loop.post([] {}); });
   root.start();
@@ -32,25 +38,43 @@ void serve(thread& t, main_function& main, std::stop_token stop) {
     if (outcome.done() && stop.stop_requested()) break;
     loop.run_one();
   }
-  polling.stop();
+  task.stop();
   detail::drain(t);
+}
+
+error not_started(std::string_view name, const std::system_error& e) {
+  return error(std::errc{e.code().value()}, operation_kind::attach_thread,
+               detail::concat("thread \"", name, "\": ", e.what()));
 }
 
 }  // namespace
 
-result<spawned_thread> spawned_thread::start(std::string_view name, main_function main) {
+result<spawned_thread> spawned_thread::start(std::string_view name, main_function main,
+                                             idle_policy policy) {
   std::promise<result<thread_ref>> promise;
   auto ready = promise.get_future();
-  auto body = [label = std::string(name), main = std::move(main),
+  auto body = [label = std::string(name), main = std::move(main), policy,
                promise = std::move(promise)](std::stop_token stop) mutable {
     auto t = thread::attach(label);
     if (!t) {
       promise.set_value(std::unexpected(t.error()));
       return;
     }
+    std::optional<run_loop> loop;
+    try {
+      loop.emplace();
+    } catch (const std::system_error& e) {
+      promise.set_value(std::unexpected(not_started(label, e)));
+      return;
+    }
+    auto task = start_polling(*t, *loop, policy);
+    if (!task) {
+      promise.set_value(std::unexpected(task.error()));
+      return;
+    }
     promise.set_value(t->ref());
     try {
-      serve(*t, main, std::move(stop));
+      serve(*t, *loop, *task, main, std::move(stop));
     } catch (...) {
       detail::fatal_exception(detail::concat("thread \"", label, '"'));
     }
@@ -61,8 +85,7 @@ result<spawned_thread> spawned_thread::start(std::string_view name, main_functio
     if (!ref) return std::unexpected(ref.error());
     return spawned_thread(std::move(*ref), std::move(os_thread));
   } catch (const std::system_error& e) {
-    return std::unexpected(error(std::errc{e.code().value()}, operation_kind::attach_thread,
-                                 detail::concat("thread \"", name, "\": ", e.what())));
+    return std::unexpected(not_started(name, e));
   }
 }
 
@@ -74,8 +97,8 @@ void spawned_thread::join() noexcept {
   os_thread_.join();
 }
 
-result<spawned_thread> thread::spawn(std::string_view name) {
-  return spawned_thread::start(name, nullptr);
+result<spawned_thread> thread::spawn(std::string_view name, idle_policy policy) {
+  return spawned_thread::start(name, nullptr, policy);
 }
 
 }  // namespace spdk_io::inline SPDK_IO_ABI

@@ -117,6 +117,7 @@ int on_thread_operation(spdk_thread* thread, spdk_thread_op op) {
   if (op != SPDK_THREAD_OP_NEW || making_thread) return 0;
   if (!current_thread) return -ENOTSUP;
   current_thread->adopted.push_back(thread);
+  current_thread->wake_if_asleep();  // it would not wake for that one
   return 0;
 }
 

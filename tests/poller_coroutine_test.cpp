@@ -5,6 +5,10 @@
 
 #include <gtest/gtest.h>
 
+#include <spdk/thread.h>
+
+#include <poll.h>
+
 #include <chrono>
 #include <coroutine>
 #include <cstddef>
@@ -88,6 +92,23 @@ class runtime {
     }
     void await_resume() const noexcept {}
   };
+  struct file_wait {
+    runtime& on;
+    int file;
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> h) const {
+      on.waiting = h;
+      on.file = file;
+    }
+    void await_resume() const noexcept {}
+  };
+  // Goes on with who waits for a file, if that is readable.
+  bool look() {
+    pollfd looked_at{.fd = file, .events = POLLIN, .revents = 0};
+    if (!waiting || ::poll(&looked_at, 1, 0) != 1) return false;
+    post([h = std::exchange(waiting, nullptr)] { h.resume(); });
+    return true;
+  }
   void end_sleep() {
     sleep.reset();
     if (auto h = std::exchange(sleeping, nullptr)) post([h] { h.resume(); });
@@ -95,6 +116,8 @@ class runtime {
 
   std::optional<std::chrono::nanoseconds> sleep;
   std::coroutine_handle<> sleeping;
+  int file = -1;
+  std::coroutine_handle<> waiting;
 
  private:
   std::mutex mutex_;
@@ -111,6 +134,12 @@ struct handle {
   }
 };
 
+struct watching_handle {
+  runtime* on;
+  runtime::yielder yield() const { return {*on}; }
+  runtime::file_wait wait_readable(int file) const { return {*on, file}; }
+};
+
 }  // namespace tiny
 
 namespace {
@@ -119,6 +148,7 @@ using namespace spdk_io_test;
 using namespace std::chrono_literals;
 
 static_assert(sio::sleeping_runtime<tiny::handle>);
+static_assert(sio::watching_runtime<tiny::watching_handle>);
 
 constexpr sio::idle::backoff sleepy{.spin_for = 0ns, .max_sleep = 1600us};
 
@@ -296,6 +326,69 @@ TEST_F(poller_coroutine, a_message_from_another_os_thread_wakes_it) {
   settle();
   EXPECT_TRUE(ran);
   EXPECT_TRUE(loop.sleep);  // asleep again
+}
+
+// With idle::interrupt, where SPDK is in interrupt mode.
+
+class interrupt_poller_coroutine : public poller_coroutine {
+ protected:
+  void SetUp() override {
+    if (!spdk_interrupt_mode_is_enabled())
+      GTEST_SKIP() << "run beside tests without interrupt mode, in one process";
+  }
+  auto poll(sio::thread& t) {
+    return sio::poller_coroutine<tiny::task>(t, tiny::watching_handle{&loop},
+                                             sio::idle::interrupt{.spin_for = 0ns},
+                                             stop.get_token());
+  }
+};
+
+TEST_F(interrupt_poller_coroutine, sleeps_until_a_message_comes) {
+  auto polling = poll(thread);
+  loop.spawn(polling);
+  for (int i = 0; i < 3; ++i) {
+    settle();
+    ASSERT_TRUE(loop.waiting);
+    EXPECT_FALSE(loop.look());
+    bool ran = false;
+    std::jthread([&] { ASSERT_TRUE(thread.ref().send([&] { ran = true; })); }).join();
+    EXPECT_TRUE(loop.look());
+    settle();
+    EXPECT_TRUE(ran);
+  }
+}
+
+TEST_F(interrupt_poller_coroutine, a_stop_request_ends_its_sleep) {
+  auto polling = poll(thread);
+  loop.spawn(polling);
+  settle();
+  ASSERT_TRUE(loop.waiting);
+  stop.request_stop();
+  EXPECT_TRUE(loop.look());
+  settle();
+  EXPECT_TRUE(polling.done());
+  polling.check();
+}
+
+TEST_F(interrupt_poller_coroutine, ends_with_its_thread) {
+  std::optional<sio::thread> further = must(sio::thread::create("further"));
+  auto polling = poll(*further);
+  loop.spawn(polling);
+  settle();
+  ASSERT_TRUE(loop.waiting);
+  further.reset();
+  EXPECT_TRUE(loop.look());
+  settle();
+  EXPECT_TRUE(polling.done());
+}
+
+TEST_F(poller_coroutine, without_interrupt_mode_it_throws) {
+  auto polling = sio::poller_coroutine<tiny::task>(thread, tiny::watching_handle{&loop},
+                                                   sio::idle::interrupt());
+  loop.spawn(polling);
+  settle();
+  ASSERT_TRUE(polling.done());
+  EXPECT_THROW(polling.check(), std::system_error);
 }
 
 }  // namespace

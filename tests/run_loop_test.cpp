@@ -5,7 +5,11 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -22,6 +26,7 @@ static_assert(sio::executor<sio::run_loop::executor>);
 static_assert(sio::waking_executor<sio::run_loop::executor>);
 static_assert(sio::timed_executor<sio::run_loop::executor>);
 static_assert(sio::runnable_executor<sio::run_loop::executor>);
+static_assert(sio::watching_executor<sio::run_loop::executor>);
 
 TEST(run_loop, runs_what_is_posted_in_order) {
   sio::run_loop loop;
@@ -207,6 +212,121 @@ TEST(run_loop, keeps_the_order_of_each_os_thread_that_posts) {
   }
   loop.run();
   EXPECT_EQ(ran, 3 * each);
+}
+
+// A file that a test makes readable.
+class signal_file {
+ public:
+  signal_file() = default;
+  signal_file(const signal_file&) = delete;
+  signal_file& operator=(const signal_file&) = delete;
+  ~signal_file() { ::close(file); }
+  void set() const { EXPECT_EQ(::eventfd_write(file, 1), 0); }
+  void clear() const {
+    eventfd_t times = 0;
+    EXPECT_EQ(::eventfd_read(file, &times), 0);
+  }
+  const int file = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+};
+
+TEST(run_loop, a_watch_calls_once_when_its_file_is_readable) {
+  sio::run_loop loop;
+  signal_file signal;
+  sio::run_loop::watch watch(loop, signal.file);
+  int called = 0;
+  watch.start([&] { ++called; });
+  loop.post([] {});
+  loop.run_one();
+  EXPECT_EQ(called, 0);
+  signal.set();
+  EXPECT_EQ(called, 0);
+  loop.run_one();  // waits for nothing else
+  EXPECT_EQ(called, 1);
+  loop.post([] {});
+  loop.run_one();
+  EXPECT_EQ(called, 1);  // still readable, but not started again
+  watch.start([&] { ++called; });
+  loop.run_one();
+  EXPECT_EQ(called, 2);
+}
+
+TEST(run_loop, another_os_thread_makes_a_file_readable_while_it_waits) {
+  sio::run_loop loop;
+  signal_file signal;
+  sio::run_loop::watch watch(loop, signal.file);
+  for (int i = 0; i < 200; ++i) {
+    bool called = false;
+    watch.start([&] { called = true; });
+    std::jthread other([&] { signal.set(); });
+    while (!called) loop.run_one();
+    signal.clear();
+  }
+}
+
+TEST(run_loop, a_watch_may_be_started_again_or_destroyed_in_its_function) {
+  sio::run_loop loop;
+  signal_file signal;
+  auto watch = std::make_unique<sio::run_loop::watch>(loop, signal.file);
+  int called = 0;
+  watch->start([&] {
+    ++called;
+    watch->start([&] {
+      ++called;
+      watch.reset();
+    });
+  });
+  signal.set();
+  loop.run_one();
+  loop.run_one();
+  EXPECT_EQ(called, 2);
+  EXPECT_EQ(watch, nullptr);
+}
+
+TEST(run_loop, a_cancelled_watch_does_not_call) {
+  sio::run_loop loop;
+  signal_file signal;
+  sio::run_loop::watch cancelled(loop, signal.file);
+  sio::run_loop::watch other(loop, signal.file);
+  std::string log;
+  cancelled.start([&] { log += 'c'; });
+  {
+    sio::run_loop::watch destroyed(loop, signal.file);
+    destroyed.start([&] { log += 'd'; });
+  }
+  other.start([&] { log += 'o'; });
+  cancelled.cancel();
+  signal.set();
+  loop.run_one();
+  EXPECT_EQ(log, "o");
+}
+
+TEST(run_loop, a_busy_loop_looks_at_its_files) {
+  sio::run_loop loop;
+  signal_file signal;
+  sio::run_loop::watch watch(loop, signal.file);
+  bool called = false;
+  watch.start([&] { called = true; });
+  std::move_only_function<void()> again = [&] { loop.post([&] { again(); }); };
+  again();
+  for (int i = 0; i < 10; ++i) loop.run_one();
+  EXPECT_FALSE(called);
+  signal.set();
+  for (int i = 0; i < 2; ++i) loop.run_one();
+  EXPECT_TRUE(called);
+}
+
+TEST(run_loop, timers_and_posts_go_on_beside_a_file_that_is_never_readable) {
+  sio::run_loop loop;
+  signal_file signal;
+  sio::run_loop::watch watch(loop, signal.file);
+  watch.start([] { FAIL(); });
+  bool fired = false;
+  sio::run_loop::timer timer(loop);
+  timer.start(1ms, [&] { fired = true; });
+  while (!fired) loop.run_one();
+  bool ran = false;
+  std::jthread other([&] { loop.post([&] { ran = true; }); });
+  while (!ran) loop.run_one();
 }
 
 }  // namespace

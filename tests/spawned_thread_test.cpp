@@ -145,4 +145,24 @@ TEST(spawned_thread, may_spawn_further_ones) {
   EXPECT_EQ(got, 4);
 }
 
+TEST(spawned_thread, sleeps_as_it_is_told) {
+  for (sio::idle_policy policy :
+       {sio::idle_policy(sio::idle::spin()), sio::idle_policy(sio::idle::backoff())}) {
+    auto server = must(sio::thread::spawn("server", policy));
+    EXPECT_EQ(run(server.ref().call([] { return 3; })).value(), 3);
+    int got = 0;
+    {
+      auto with_main = must(sio::thread::spawn("main", [&](sio::thread&) { got = 4; }, policy));
+    }
+    EXPECT_EQ(got, 4);
+  }
+}
+
+TEST(spawned_thread, cannot_sleep_by_interrupts_without_interrupt_mode) {
+  auto r = sio::thread::spawn("server", sio::idle::interrupt());
+  ASSERT_FALSE(r);
+  EXPECT_TRUE(r.error() == std::errc::not_supported) << r.error();
+  EXPECT_NE(r.error().message().find("env_options.interrupt = true"), std::string::npos);
+}
+
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <variant>
 
 namespace spdk_io::inline SPDK_IO_ABI {
 
@@ -42,6 +43,9 @@ struct interrupt {
 };
 
 }  // namespace idle
+
+// One of them, where a program chooses when it runs.
+using idle_policy = std::variant<idle::backoff, idle::spin, idle::interrupt>;
 
 // How much a poller task does before it lets the executor run something else: it yields when
 // either bound is reached, and whenever there was nothing to do.

@@ -25,7 +25,23 @@ concept sleeping_runtime = requires(R& r) {
   { r.wake() } noexcept;
 };
 
+// A coroutine runtime that can wait until a file is readable, for ever if need be. The file is the
+// library's, and is never closed by the runtime.
+template <class R>
+concept watching_runtime = requires(R& r) {
+  r.yield();
+  r.wait_readable(0);
+};
+
 namespace detail {
+
+// The file of the sleep is readable when the task is woken, from whichever thread.
+struct file_waker : waker {
+  explicit file_waker(poll_driver& d) noexcept : driver(d) {
+    waker::wake = [](waker& self) noexcept { return static_cast<file_waker&>(self).driver.poke(); };
+  }
+  poll_driver& driver;
+};
 
 template <class Runtime>
 struct runtime_waker : waker {
@@ -76,6 +92,32 @@ Task poll_with_backoff(std::shared_ptr<thread_state> state, Runtime runtime, idl
   }
 }
 
+template <class Task, class Runtime>
+Task poll_with_interrupts(std::shared_ptr<thread_state> state, Runtime given,
+                          idle::interrupt policy, std::stop_token stop, poll_budget budget) {
+  poll_driver driver(std::move(state), policy, budget);
+  Runtime runtime(std::move(given));  // goes before the file that it watches
+  file_waker wake(driver);
+  driver.attach("a coroutine", &wake).value();
+  const std::stop_callback stopped(stop, [&driver] { driver.poke(); });
+  while (!stop.stop_requested() && driver.thread_alive()) {
+    if (driver.may_sleep().count() == 0) {
+      or_die([&] { driver.poll(); });
+      co_await runtime.yield();
+      driver.stay_or_leave("a coroutine").value();
+      continue;
+    }
+    driver.announce_sleep();
+    if (or_die([&] { return driver.last_look(); })) {
+      co_await runtime.wait_readable(driver.sleep_file());
+    } else {
+      co_await runtime.yield();
+    }
+    driver.stay_or_leave("a coroutine").value();
+    driver.awake();
+  }
+}
+
 template <class Task, class Yield>
 Task poll_spinning(std::shared_ptr<thread_state> state, Yield yield, std::stop_token stop,
                    poll_budget budget) {
@@ -107,6 +149,15 @@ Task poller_coroutine(thread& t, Runtime runtime, idle::backoff policy, std::sto
                       poll_budget budget = {}) {
   return detail::poll_with_backoff<Task>(t.shared_state(), std::move(runtime), policy,
                                          std::move(stop), budget);
+}
+
+// The same on a runtime that can watch files: the sleep ends by its file alone. Without
+// env_options.interrupt it throws as with a second poller task.
+template <class Task, watching_runtime Runtime>
+Task poller_coroutine(thread& t, Runtime runtime, idle::interrupt policy, std::stop_token stop = {},
+                      poll_budget budget = {}) {
+  return detail::poll_with_interrupts<Task>(t.shared_state(), std::move(runtime), policy,
+                                            std::move(stop), budget);
 }
 
 }  // namespace spdk_io::inline SPDK_IO_ABI

@@ -4,10 +4,12 @@
 
 #include <spdk_io/awaitable.hpp>
 #include <spdk_io/error.hpp>
+#include <spdk_io/idle.hpp>
 #include <spdk_io/task.hpp>
 #include <spdk_io/thread.hpp>
 #include <spdk_io/thread_ref.hpp>
 
+#include <concepts>
 #include <functional>
 #include <stop_token>
 #include <string_view>
@@ -43,7 +45,8 @@ class spawned_thread {
   using main_function = std::move_only_function<task<void>(thread&, std::stop_token)>;
   spawned_thread(thread_ref ref, std::jthread os_thread) noexcept
       : ref_(std::move(ref)), os_thread_(std::move(os_thread)) {}
-  static result<spawned_thread> start(std::string_view name, main_function main);
+  static result<spawned_thread> start(std::string_view name, main_function main,
+                                      idle_policy policy);
 
   thread_ref ref_;
   std::jthread os_thread_;
@@ -70,13 +73,18 @@ task<void> run_thread_main(F main, thread& t, std::stop_token stop) {
 }  // namespace detail
 
 // `main` is called on the new OS thread as main(thread&) or main(thread&, std::stop_token); it
-// may be a coroutine. Errors: no env; SPDK is out of memory; the system has no thread for us.
+// may be a coroutine. The thread's loop sleeps by `policy` when there is nothing to do. Errors: no
+// env; SPDK is out of memory; the system has no thread or no file descriptors for us; idle::interrupt
+// without env_options.interrupt.
 template <class F>
-result<spawned_thread> thread::spawn(std::string_view name, F&& main) {
+  requires(!std::convertible_to<F, idle_policy>)
+result<spawned_thread> thread::spawn(std::string_view name, F&& main, idle_policy policy) {
   return spawned_thread::start(
-      name, [f = std::decay_t<F>(std::forward<F>(main))](thread& t, std::stop_token stop) mutable {
+      name,
+      [f = std::decay_t<F>(std::forward<F>(main))](thread& t, std::stop_token stop) mutable {
         return detail::run_thread_main(std::move(f), t, std::move(stop));
-      });
+      },
+      policy);
 }
 
 }  // namespace spdk_io::inline SPDK_IO_ABI

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <spdk_io/error.hpp>
+#include <spdk_io/idle.hpp>
 #include <spdk_io/operation_info.hpp>
 #include <spdk_io/ownership.hpp>
 #include <spdk_io/thread_ref.hpp>
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -59,8 +61,9 @@ class thread {
   // Starts an OS thread with an SPDK thread and a loop of its own; see spawned_thread.hpp,
   // which must be included.
   template <class F>
-  static result<spawned_thread> spawn(std::string_view name, F&& main);
-  static result<spawned_thread> spawn(std::string_view name);
+    requires(!std::convertible_to<F, idle_policy>)
+  static result<spawned_thread> spawn(std::string_view name, F&& main, idle_policy policy = {});
+  static result<spawned_thread> spawn(std::string_view name, idle_policy policy = {});
 
   // The thread for which this OS thread acts now. Error: none.
   static result<thread_ref> current();

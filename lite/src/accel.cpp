@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "accel.hpp"
 
+#include "wakeable_poller.hpp"
+
 #include <new>
 
 namespace spdk_lite {
@@ -13,7 +15,7 @@ using task_queue = tail_queue<accel_task, &accel_task::link>;
 
 struct software_channel {
   task_queue done;
-  spdk_poller* poller = nullptr;
+  wakeable_poller poller;
 };
 
 struct framework_channel {
@@ -37,7 +39,7 @@ int software_create(void* /*device*/, void* ctx) {
 }
 
 void software_destroy(void* /*device*/, void* ctx) {
-  spdk_poller_unregister(&static_cast<software_channel*>(ctx)->poller);
+  static_cast<software_channel*>(ctx)->poller.stop();
 }
 
 int framework_create(void* /*device*/, void* ctx) {
@@ -73,8 +75,11 @@ spdk_io_channel* accel_get_io_channel() { return spdk_get_io_channel(&framework)
 void accel_complete_later(spdk_io_channel* io_ch, accel_task* task) {
   auto* ch = static_cast<software_channel*>(spdk_io_channel_get_ctx(
       static_cast<framework_channel*>(spdk_io_channel_get_ctx(io_ch))->software));
-  if (ch->poller == nullptr) {
-    ch->poller = SPDK_POLLER_REGISTER(poll, ch, 0);
+  if (!ch->poller.started()) {
+    ch->poller.start(poll, ch, "accel_comp_poll");
+  }
+  if (ch->done.empty()) {
+    ch->poller.wake();
   }
   ch->done.push_back(task);
 }

@@ -7,6 +7,7 @@
 #include "spdk/log.h"
 #include "spdk/rpc.h"
 #include "spdk/thread.h"
+#include "wakeable_poller.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -30,7 +31,7 @@ struct task {
 
 struct channel {
   spdk_io_channel* accel = nullptr;
-  spdk_poller* poller = nullptr;
+  wakeable_poller poller;
   bdev_io_queue done;
 };
 
@@ -53,8 +54,7 @@ int channel_create(void* /*device*/, void* ctx) {
   if (ch->accel == nullptr) {
     return -ENOMEM;
   }
-  ch->poller = SPDK_POLLER_REGISTER(poll, ch, 0);
-  if (ch->poller == nullptr) {
+  if (!ch->poller.start(poll, ch, "malloc_completion_poller")) {
     spdk_put_io_channel(ch->accel);
     return -ENOMEM;
   }
@@ -64,12 +64,15 @@ int channel_create(void* /*device*/, void* ctx) {
 void channel_destroy(void* /*device*/, void* ctx) {
   auto* ch = static_cast<channel*>(ctx);
   spdk_put_io_channel(ch->accel);
-  spdk_poller_unregister(&ch->poller);
+  ch->poller.stop();
   ch->~channel();
 }
 
 void end(channel* ch, spdk_bdev_io* io, io_status status) {
   driver_ctx<task>(io)->status = status;
+  if (ch->done.empty()) {
+    ch->poller.wake();
+  }
   ch->done.push_back(io);
 }
 

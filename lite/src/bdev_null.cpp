@@ -6,6 +6,7 @@
 #include "spdk/log.h"
 #include "spdk/rpc.h"
 #include "spdk/thread.h"
+#include "wakeable_poller.hpp"
 
 #include <cerrno>
 #include <memory>
@@ -22,7 +23,7 @@ char null_device;  ///< its address is the module's io_device
 void* read_buffer = nullptr;  ///< for reads without a buffer
 
 struct channel {
-  spdk_poller* poller = nullptr;
+  wakeable_poller poller;
   bdev_io_queue waiting;
 };
 
@@ -39,14 +40,20 @@ int poll(void* arg) {
 
 int channel_create(void* /*device*/, void* ctx) {
   auto* ch = new (ctx) channel;
-  ch->poller = SPDK_POLLER_REGISTER(poll, ch, 0);
-  return ch->poller != nullptr ? 0 : -ENOMEM;
+  return ch->poller.start(poll, ch, "null_io_poll") ? 0 : -ENOMEM;
 }
 
 void channel_destroy(void* /*device*/, void* ctx) {
   auto* ch = static_cast<channel*>(ctx);
-  spdk_poller_unregister(&ch->poller);
+  ch->poller.stop();
   ch->~channel();
+}
+
+void complete_later(channel* ch, spdk_bdev_io* io) {
+  if (ch->waiting.empty()) {
+    ch->poller.wake();
+  }
+  ch->waiting.push_back(io);
 }
 
 bool provide_buffer(spdk_bdev_io* io) {
@@ -88,7 +95,7 @@ class null_bdev final : public spdk_bdev {
         [[fallthrough]];
       case SPDK_BDEV_IO_TYPE_WRITE:
       case SPDK_BDEV_IO_TYPE_WRITE_ZEROES:
-      case SPDK_BDEV_IO_TYPE_RESET: ch->waiting.push_back(io); break;
+      case SPDK_BDEV_IO_TYPE_RESET: complete_later(ch, io); break;
       case SPDK_BDEV_IO_TYPE_ABORT: abort(ch, io); break;
       default: bdev_io_complete(io, io_status::failed);
     }

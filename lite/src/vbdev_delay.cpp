@@ -6,7 +6,9 @@
 #include "spdk/log.h"
 #include "spdk/rpc.h"
 #include "vbdev.hpp"
+#include "wakeable_poller.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -52,7 +54,7 @@ struct task {
 };
 
 struct channel : vbdev_channel {
-  spdk_poller* poller = nullptr;
+  wakeable_poller poller;
   std::array<bdev_io_queue, latency_count> waiting;
   unsigned random = 0;
 };
@@ -73,12 +75,29 @@ int complete_due(bdev_io_queue& queue, std::uint64_t now) {
   return count;
 }
 
+/// Only the first of each queue counts.
+void wake_when_due(channel* ch) {
+  std::uint64_t first = UINT64_MAX;
+  for (const bdev_io_queue& queue : ch->waiting) {
+    if (!queue.empty()) {
+      first = std::min(first, driver_ctx<task>(queue.front())->due);
+    }
+  }
+  if (first != UINT64_MAX) {
+    const std::uint64_t now = spdk_get_ticks();
+    ch->poller.wake_in(first > now ? first - now : 0);
+  }
+}
+
 int poll(void* arg) {
   auto* ch = static_cast<channel*>(arg);
   const std::uint64_t now = spdk_get_ticks();
   int count = 0;
   for (bdev_io_queue& queue : ch->waiting) {
     count += complete_due(queue, now);
+  }
+  if (spdk_interrupt_mode_is_enabled()) [[unlikely]] {
+    wake_when_due(ch);
   }
   return count == 0 ? SPDK_POLLER_IDLE : SPDK_POLLER_BUSY;
 }
@@ -138,11 +157,13 @@ class delay_bdev final : public stacked_bdev {
 
   static int channel_create(void* device, void* ctx) {
     auto* ch = new (ctx) channel;
-    ch->poller = SPDK_POLLER_REGISTER(poll, ch, 0);
+    if (!ch->poller.start(poll, ch, "_delay_finish_io", wakeable_poller::by::time)) {
+      return -ENOMEM;
+    }
     ch->random = static_cast<unsigned>(std::time(nullptr));
     const int rc = open_base_channel(device, ch);
     if (rc != 0) {
-      spdk_poller_unregister(&ch->poller);
+      ch->poller.stop();
     }
     return rc;
   }
@@ -218,7 +239,11 @@ class delay_bdev final : public stacked_bdev {
     }
     const auto how = static_cast<std::size_t>(t->how);
     t->due = spdk_get_ticks() + self->ticks_[how];
-    to_channel(spdk_bdev_io_get_io_channel(io))->waiting[how].push_back(io);
+    channel* ch = to_channel(spdk_bdev_io_get_io_channel(io));
+    ch->waiting[how].push_back(io);
+    if (ch->waiting[how].front() == io) {
+      wake_when_due(ch);
+    }
   }
 
   static bool abort_delayed(channel* ch, spdk_bdev_io* target) {
@@ -254,7 +279,7 @@ class delay_bdev final : public stacked_bdev {
 
 void channel_destroy(void* /*device*/, void* ctx) {
   auto* ch = static_cast<channel*>(ctx);
-  spdk_poller_unregister(&ch->poller);
+  ch->poller.stop();
   spdk_put_io_channel(ch->base);
   ch->~channel();
 }

@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include <spdk/thread.h>
+
 #include <chrono>
 #include <cstdint>
 #include <exception>
@@ -65,6 +67,55 @@ TEST_F(asio_adapter, poller_task_is_a_coroutine_among_others) {
     EXPECT_TRUE(ended);
     ctx.restart();
   }
+}
+
+// Where SPDK is in interrupt mode.
+class interrupt_asio_adapter : public asio_adapter {
+ protected:
+  void SetUp() override {
+    if (!spdk_interrupt_mode_is_enabled())
+      GTEST_SKIP() << "run beside tests without interrupt mode, in one process";
+  }
+};
+
+TEST_F(interrupt_asio_adapter, poller_task_is_a_coroutine_that_sleeps_by_its_file) {
+  for (int round = 0; round < 3; ++round) {
+    std::stop_source stop;
+    bool ended = false;
+    int got = 0;
+    auto polling = adapter::poller_task(thread, sio::idle::interrupt(), stop.get_token());
+    asio::co_spawn(ctx, std::move(polling), [&](std::exception_ptr e) { ended = !e; });
+    asio::co_spawn(ctx, sleepy(4), [&](std::exception_ptr, int value) {
+      got = value;
+      // Asleep or not, it hears of the stop.
+      std::thread([&] { stop.request_stop(); }).join();
+    });
+    ctx.run();
+    EXPECT_EQ(got, 4);
+    EXPECT_TRUE(ended);
+    ctx.restart();
+  }
+}
+
+TEST_F(interrupt_asio_adapter, a_coroutine_that_sleeps_goes_with_its_io_context) {
+  {
+    asio::io_context other;
+    asio::co_spawn(other, adapter::poller_task(thread, sio::idle::interrupt{.spin_for = 0ns}),
+                   asio::detached);
+    for (int i = 0; i < 100; ++i) other.poll_one();
+  }
+  std::stop_source stop;
+  asio::co_spawn(ctx, adapter::poller_task(thread, sio::idle::interrupt(), stop.get_token()),
+                 asio::detached);
+  bool ran = false;
+  ASSERT_TRUE(thread.ref().send([&] { ran = true, stop.request_stop(); }));
+  ctx.run();
+  EXPECT_TRUE(ran);
+}
+
+TEST_F(interrupt_asio_adapter, run_until_sleeps_by_the_file) {
+  EXPECT_EQ(sio::run_until(ctx, thread, sleepy(4), sio::idle::interrupt()), 4);
+  EXPECT_EQ(sio::run_until(ctx, thread, sleepy_task(5), sio::idle::interrupt()), 5);
 }
 
 TEST_F(asio_adapter, poller_task_is_kept_in_a_handle) {

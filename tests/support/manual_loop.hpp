@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A loop that a test turns by hand, with timers that fire when the test says so, and executors on
-// it that can do more or less.
+// A loop that a test turns by hand, with timers that fire and files that are looked at when the test
+// says so, and executors on it that can do more or less.
 #pragma once
+
+#include <poll.h>
 
 #include <chrono>
 #include <cstddef>
@@ -21,7 +23,9 @@ class manual_loop {
   using function = std::move_only_function<void()>;
 
   class timer;
+  class watch;
   class post_only;        // no more than post()
+  class with_watch;       // and files; post() on the loop's thread only
   class with_timer;       // and a timer; post() on the loop's thread only
   class with_everything;  // and post() from any thread, and run_one()
 
@@ -57,14 +61,36 @@ class manual_loop {
       if (each->f) std::exchange(each->f, nullptr)();
   }
 
+  // Whether it watches a file; lets those that are readable have their functions, and says how many.
+  bool watches() const {
+    for (const auto* each : watches_)
+      if (each->f) return true;
+    return false;
+  }
+  int look() {
+    int found = 0;
+    for (auto* each : std::vector(watches_)) {
+      pollfd file{.fd = each->file, .events = POLLIN, .revents = 0};
+      if (!each->f || ::poll(&file, 1, 0) != 1) continue;
+      ++found;
+      std::exchange(each->f, nullptr)();
+    }
+    return found;
+  }
+
  private:
   struct slot {
     std::chrono::nanoseconds duration{0};
     function f;
   };
+  struct watched {
+    int file;
+    function f;
+  };
 
   mutable std::mutex mutex_;
   std::vector<slot*> timers_;
+  std::vector<watched*> watches_;
   std::deque<function> posted_;  // goes first: what it holds may hold timers
 };
 
@@ -88,6 +114,24 @@ class manual_loop::timer {
   std::unique_ptr<slot> slot_;
 };
 
+class manual_loop::watch {
+ public:
+  watch(manual_loop& loop, int file)
+      : loop_(&loop), watched_(std::make_unique<watched>(file, nullptr)) {
+    loop_->watches_.push_back(watched_.get());
+  }
+  watch(watch&&) = default;
+  ~watch() {
+    if (watched_) std::erase(loop_->watches_, watched_.get());
+  }
+  void start(function f) { watched_->f = std::move(f); }
+  void cancel() { watched_->f = nullptr; }
+
+ private:
+  manual_loop* loop_;
+  std::unique_ptr<watched> watched_;
+};
+
 class manual_loop::post_only {
  public:
   explicit post_only(manual_loop& loop) noexcept : loop_(&loop) {}
@@ -99,6 +143,12 @@ class manual_loop::post_only {
 
  protected:
   manual_loop* loop_;
+};
+
+class manual_loop::with_watch : public post_only {
+ public:
+  using post_only::post_only;
+  watch new_watch(int file) { return watch(*loop_, file); }
 };
 
 class manual_loop::with_timer : public post_only {
