@@ -126,7 +126,8 @@ def lines(results):
         "**Lateness of the application's own repeating timer of 1 ms** while those reads saturate the loop, and "
         "without an SPDK thread on it: microseconds by which the time from one tick to the next is over 1 ms; "
         f"p50 / p99 / the worst of {count_of('lateness')}, in brackets how often the machine gave the core to "
-        "something else meanwhile. A loop may make up for a late tick, which then counts as early.",
+        "something else meanwhile. Below zero a loop makes up for a tick that was late: libuv counts whole "
+        "milliseconds, and a timerfd keeps to its period.",
         "",
         *_latencies(loops, "lateness"),
         "",

@@ -51,7 +51,7 @@ class loop_under_test {
         [timer = std::move(timer), period, f = std::move(f)](const asio::error_code& e) mutable {
           if (e) return;
           f();
-          timer->expires_at(timer->expiry() + period);
+          timer->expires_after(period);
           repeat(std::move(timer), period, std::move(f));
         });
   }

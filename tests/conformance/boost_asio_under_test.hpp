@@ -52,7 +52,7 @@ class loop_under_test {
                      f = std::move(f)](const boost::system::error_code& e) mutable {
       if (e) return;
       f();
-      timer->expires_at(timer->expiry() + period);
+      timer->expires_after(period);
       repeat(std::move(timer), period, std::move(f));
     });
   }
