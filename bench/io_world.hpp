@@ -2,6 +2,8 @@
 // What all candidates do their I/O on: one SPDK thread of this OS thread, one device, one channel.
 #pragma once
 
+#include "must.hpp"
+
 #include <spdk_io/spdk_io.hpp>
 
 #include <chrono>
@@ -9,18 +11,10 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
-#include <utility>
 
 namespace bench {
 
 namespace sio = spdk_io;
-
-// The value, or an exception with the error's message.
-template <class T>
-T must(sio::result<T> r) {
-  if (!r) throw std::runtime_error(r.error().message());
-  if constexpr (!std::is_void_v<T>) return std::move(*r);
-}
 
 // How large SPDK's pool of bdev_ios is, in all and in each thread's cache; 0: SPDK's default.
 struct bdev_io_pool {

@@ -69,3 +69,12 @@ build() {
     echo "built: $build_dir"
   fi
 }
+
+# docs/executors.md, of what scripts/check-executors and scripts/bench-executors have kept.
+executors_page() {
+  local kept=() each
+  for each in spdk bench-spdk lite bench-lite; do
+    [ ! -e "$project/docs/executors/$each.json" ] || kept+=("$project/docs/executors/$each.json")
+  done
+  python3 "$project/tests/conformance/table.py" "${kept[@]}" >"$project/docs/executors.md"
+}

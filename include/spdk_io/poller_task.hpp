@@ -165,8 +165,12 @@ class posted_poller : public std::enable_shared_from_this<posted_poller<E>>, pri
     turn();
   }
 
+  // By its timer: the usual end of a sleep, and with nothing to do it sleeps again from here.
   void sleep_ended(std::uint64_t sleep) {
-    if (!over() && sleep == sleep_) wake_up();
+    if (over() || !asleep_ || sleep != sleep_) return;
+    asleep_ = false;
+    driver_.awake();
+    turn();
   }
 
   // The end of a sleep, whoever ends it: only the first one counts.

@@ -34,6 +34,9 @@ class loop_under_test {
       if (!e) f();
     });
   }
+  void every(std::chrono::nanoseconds period, std::function<void()> f) {
+    repeat(std::make_shared<asio::steady_timer>(context_, period), period, std::move(f));
+  }
   // f() each time when `file` is readable. The file is the caller's.
   void watch(int file, std::function<void()> f) {
     auto own = std::make_shared<asio::posix::stream_descriptor>(context_, ::dup(file));
@@ -41,6 +44,17 @@ class loop_under_test {
   }
 
  private:
+  static void repeat(std::shared_ptr<asio::steady_timer> timer, std::chrono::nanoseconds period,
+                     std::function<void()> f) {
+    auto& each = *timer;
+    each.async_wait(
+        [timer = std::move(timer), period, f = std::move(f)](const asio::error_code& e) mutable {
+          if (e) return;
+          f();
+          timer->expires_after(period);
+          repeat(std::move(timer), period, std::move(f));
+        });
+  }
   static void wait(std::shared_ptr<asio::posix::stream_descriptor> file, std::function<void()> f) {
     auto& each = *file;
     each.async_wait(asio::posix::stream_descriptor::wait_read,

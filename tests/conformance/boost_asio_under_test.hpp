@@ -36,12 +36,26 @@ class loop_under_test {
       if (!e) f();
     });
   }
+  void every(std::chrono::nanoseconds period, std::function<void()> f) {
+    repeat(std::make_shared<boost::asio::steady_timer>(context_, period), period, std::move(f));
+  }
   // f() each time when `file` is readable. The file is the caller's.
   void watch(int file, std::function<void()> f) {
     wait(std::make_shared<descriptor>(context_, ::dup(file)), std::move(f));
   }
 
  private:
+  static void repeat(std::shared_ptr<boost::asio::steady_timer> timer,
+                     std::chrono::nanoseconds period, std::function<void()> f) {
+    auto& each = *timer;
+    each.async_wait([timer = std::move(timer), period,
+                     f = std::move(f)](const boost::system::error_code& e) mutable {
+      if (e) return;
+      f();
+      timer->expires_after(period);
+      repeat(std::move(timer), period, std::move(f));
+    });
+  }
   static void wait(std::shared_ptr<descriptor> file, std::function<void()> f) {
     auto& each = *file;
     each.async_wait(descriptor::wait_read, [file = std::move(file), f = std::move(f)](

@@ -33,19 +33,26 @@ class loop_under_test {
   void stop() { stopped_ = true; }
   void restart() { stopped_ = false; }
   void after(std::chrono::nanoseconds duration, std::function<void()> f) {
+    start_timer({.it_interval = {}, .it_value = {.tv_sec = 0, .tv_nsec = duration.count()}},
+                std::move(f));
+  }
+  void every(std::chrono::nanoseconds period, std::function<void()> f) {
+    const timespec each{.tv_sec = 0, .tv_nsec = period.count()};
+    start_timer({.it_interval = each, .it_value = each}, std::move(f));
+  }
+  void watch(int file, std::function<void()> f) { loop_.watch(file, std::move(f)); }
+
+ private:
+  void start_timer(const itimerspec& when, std::function<void()> f) {
     const int timer = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     timers_.push_back(timer);
-    const itimerspec once{.it_interval = {},
-                          .it_value = {.tv_sec = 0, .tv_nsec = duration.count()}};
-    ::timerfd_settime(timer, 0, &once, nullptr);
+    ::timerfd_settime(timer, 0, &when, nullptr);
     loop_.watch(timer, [timer, f = std::move(f)] {
       std::uint64_t times = 0;
       if (::read(timer, &times, sizeof times) == sizeof times) f();
     });
   }
-  void watch(int file, std::function<void()> f) { loop_.watch(file, std::move(f)); }
 
- private:
   epoll_loop loop_;
   std::list<int> timers_;
   bool stopped_ = false;

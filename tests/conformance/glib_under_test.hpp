@@ -29,7 +29,11 @@ class loop_under_test {
   auto executor() { return executor_type{spdk_io::adapters::glib::executor(context_), this}; }
   bool run_one() {
     if (stopped_) return false;
-    spdk_io::adapters::glib::executor(context_).run_one();
+    // Not by an executor made for it: its source would be ready when it goes, and the loop never
+    // sleep.
+    spdk_io::adapters::glib::rethrow(context_);
+    g_main_context_iteration(context_, TRUE);
+    spdk_io::adapters::glib::rethrow(context_);
     return true;
   }
   void stop() { stopped_ = true; }
@@ -38,6 +42,10 @@ class loop_under_test {
   void after(std::chrono::nanoseconds duration, function f) {
     const auto whole = std::chrono::ceil<std::chrono::milliseconds>(duration).count();
     attach(g_timeout_source_new(static_cast<guint>(whole)), G_SOURCE_FUNC(on_time), std::move(f));
+  }
+  void every(std::chrono::milliseconds period, function f) {
+    attach(g_timeout_source_new(static_cast<guint>(period.count())), G_SOURCE_FUNC(on_each_time),
+           std::move(f));
   }
   // f() each time when `file` is readable. The file is the caller's.
   void watch(int file, function f) {
@@ -61,6 +69,10 @@ class loop_under_test {
   static gboolean on_time(gpointer f) {
     (*static_cast<function*>(f))();
     return G_SOURCE_REMOVE;
+  }
+  static gboolean on_each_time(gpointer f) {
+    (*static_cast<function*>(f))();
+    return G_SOURCE_CONTINUE;
   }
   static gboolean on_readable(gint, GIOCondition, gpointer f) {
     (*static_cast<function*>(f))();

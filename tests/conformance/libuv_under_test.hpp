@@ -51,11 +51,10 @@ class loop_under_test {
   void restart() { stopped_ = false; }
 
   void after(std::chrono::nanoseconds duration, std::function<void()> f) {
-    uv_timer_t& timer = own<uv_timer_t>(std::move(f));
-    uv_timer_init(loop_, &timer);
-    const auto whole = std::chrono::ceil<std::chrono::milliseconds>(duration).count();
-    uv_timer_start(
-        &timer, [](uv_timer_t* h) { function_of(h)(); }, static_cast<std::uint64_t>(whole), 0);
+    start_timer(std::chrono::ceil<std::chrono::milliseconds>(duration), {}, std::move(f));
+  }
+  void every(std::chrono::milliseconds period, std::function<void()> f) {
+    start_timer(period, period, std::move(f));
   }
   void watch(int file, std::function<void()> f) {
     uv_poll_t& poll = own<uv_poll_t>(std::move(f));
@@ -68,6 +67,14 @@ class loop_under_test {
     auto* loop = new uv_loop_t;
     uv_loop_init(loop);
     return loop;
+  }
+  void start_timer(std::chrono::milliseconds first, std::chrono::milliseconds period,
+                   std::function<void()> f) {
+    uv_timer_t& timer = own<uv_timer_t>(std::move(f));
+    uv_timer_init(loop_, &timer);
+    uv_timer_start(
+        &timer, [](uv_timer_t* h) { function_of(h)(); }, static_cast<std::uint64_t>(first.count()),
+        static_cast<std::uint64_t>(period.count()));
   }
   // Kept until the loop goes.
   template <class Handle>

@@ -24,6 +24,9 @@ class loop_under_test {
   void after(std::chrono::nanoseconds duration, std::function<void()> f) {
     timers_.emplace_back(loop_).start(duration, std::move(f));
   }
+  void every(std::chrono::nanoseconds period, std::function<void()> f) {
+    repeat(timers_.emplace_back(loop_), period, std::move(f));
+  }
   // f() each time when `file` is readable. The file is the caller's.
   void watch(int file, std::function<void()> f) {
     auto& each = watches_.emplace_back(loop_, file);
@@ -31,6 +34,13 @@ class loop_under_test {
   }
 
  private:
+  static void repeat(spdk_io::run_loop::timer& timer, std::chrono::nanoseconds period,
+                     std::function<void()> f) {
+    timer.start(period, [&timer, period, f = std::move(f)]() mutable {
+      f();
+      repeat(timer, period, std::move(f));
+    });
+  }
   void go_on(spdk_io::run_loop::watch& each, const std::function<void()>& f) {
     f();
     each.start([this, &each, f] { go_on(each, f); });

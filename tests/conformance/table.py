@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The page docs/executors.md, of what run_all.py wrote."""
+"""The page docs/executors.md, of what run_all.py and bench/loops.py wrote."""
 
 import json
+import os
 import sys
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "bench"))
+import loops_report  # noqa: E402
 
 _INTERRUPT = "interrupt: "
 
@@ -44,10 +48,11 @@ def main():
     lines = [
         "# Executors",
         "",
-        "What runs SPDK as one task among others, and what was tried there: one suite",
+        "What runs SPDK as one task among others, what was tried there, and what it costs: one suite",
         "([conformance_test.cpp](../tests/conformance/conformance_test.cpp), and for interrupt mode",
-        "[interrupt_conformance_test.cpp](../tests/conformance/interrupt_conformance_test.cpp)), the same for",
-        "each. Made by `scripts/check-executors --keep` from a run of it.",
+        "[interrupt_conformance_test.cpp](../tests/conformance/interrupt_conformance_test.cpp)) and one benchmark",
+        "([loops.cpp](../bench/loops.cpp)), the same for each. Made by `scripts/check-executors --keep` and",
+        "`scripts/bench-executors --keep` from runs of them: no figure here was typed.",
         "",
         "| executor | what it is |",
         "|---|---|",
@@ -64,10 +69,17 @@ def main():
         "The suite itself is tested with loops that have one flaw each: one never yields, one loses a",
         "wake-up, one drops callables, one watches files in vain. It finds all four.",
     ]
+    provider = None
     for path in sys.argv[1:]:
         with open(path) as f:
             results = json.load(f)
-        lines += ["", f"## On {results['provider']}", "", f"Run on {results['date']}.", ""] + table(results)
+        if results["provider"] != provider:
+            provider = results["provider"]
+            lines += ["", f"## On {provider}"]
+        if "loops" in results:
+            lines += ["", "### What it costs", ""] + loops_report.lines(results)
+        else:
+            lines += ["", "### What was tried", "", f"Run on {results['date']}.", ""] + table(results)
     print("\n".join(lines).rstrip())
 
 

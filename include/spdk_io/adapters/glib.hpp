@@ -8,7 +8,9 @@
 
 #include <glib.h>
 
+#include <algorithm>
 #include <chrono>
+#include <climits>
 #include <functional>
 #include <memory>
 #include <string_view>
@@ -80,7 +82,14 @@ class source {
   void remove_file(gpointer tag) noexcept { g_source_remove_unix_fd(native_, tag); }
   const place& where() const noexcept { return where_; }
 
+  // Objects may hide these. Whether the source is ready, asked before the loop might sleep, and if
+  // not for how long that may be (milliseconds; -1: for ever); and whether it is, after that.
+  bool before_waiting(int& /*timeout*/) noexcept { return false; }
+  bool is_due() const noexcept { return false; }
+
  protected:
+  gint64 now() const noexcept { return g_source_get_time(native_); }  // of the loop's turn
+
   explicit source(const place& where) : where_(where) {
     native_ = g_source_new(functions(), sizeof(with_object));
     reinterpret_cast<with_object*>(native_)->object = static_cast<Object*>(this);
@@ -97,8 +106,11 @@ class source {
       GSourceFuncs made{};
       made.prepare = [](GSource* s, int* timeout) -> gboolean {
         *timeout = -1;
-        reinterpret_cast<with_object*>(s)->object->before_waiting();
-        return FALSE;  // the ready time decides, and the files
+        // If not, the ready time decides, and the files.
+        return reinterpret_cast<with_object*>(s)->object->before_waiting(*timeout);
+      };
+      made.check = [](GSource* s) -> gboolean {
+        return reinterpret_cast<with_object*>(s)->object->is_due();
       };
       made.dispatch = [](GSource*, GSourceFunc, void* data) -> gboolean {
         (*static_cast<std::shared_ptr<Object>*>(data))->on_ready();
@@ -144,8 +156,9 @@ class post_source : public source<post_source> {
     g_main_loop_run(where().loop);
     ask_ = nullptr;
   }
-  void before_waiting() noexcept {
+  bool before_waiting(int& /*timeout*/) noexcept {
     if (ask_ && !ask_(going_on_)) g_main_loop_quit(where().loop);
+    return false;
   }
 
  private:
@@ -154,6 +167,8 @@ class post_source : public source<post_source> {
   bool (*ask_)(void*) = nullptr;
 };
 
+// Without GLib's ready time: to set that writes to a file, even on the loop's own thread, which
+// then takes one more turn to read it.
 class timer_source : public source<timer_source> {
  public:
   explicit timer_source(const place& where) : source(where) {}
@@ -162,22 +177,31 @@ class timer_source : public source<timer_source> {
   void start(std::chrono::nanoseconds duration, F&& f) {
     const auto previous = std::exchange(function_, std::forward<F>(f));
     const auto whole = std::chrono::ceil<std::chrono::microseconds>(duration).count();
-    set_ready_time(g_get_monotonic_time() + (whole > 0 ? whole : 0));
+    due_ = g_get_monotonic_time() + (whole > 0 ? whole : 0);
   }
   void cancel() noexcept {
-    set_ready_time(-1);
+    due_ = never;
     const auto dropped = std::exchange(function_, nullptr);
   }
 
+  bool before_waiting(int& timeout) noexcept {
+    if (due_ == never) return false;
+    const gint64 left = due_ - now();
+    timeout = static_cast<int>(std::clamp<gint64>((left + 999) / 1000, 0, INT_MAX));
+    return left <= 0;
+  }
+  bool is_due() const noexcept { return due_ != never && due_ <= now(); }
   void on_ready() noexcept {
-    set_ready_time(-1);
+    due_ = never;
     auto function = std::exchange(function_, nullptr);
     if (function) where().call_from_c(std::move(function));
   }
   void on_destroyed() noexcept { const auto dropped = std::exchange(function_, nullptr); }
-  void before_waiting() noexcept {}
 
  private:
+  static constexpr gint64 never = -1;
+
+  gint64 due_ = never;  // microseconds of g_get_monotonic_time()
   std::move_only_function<void()> function_;
 };
 
@@ -200,7 +224,6 @@ class watch_source : public source<watch_source> {
     tag_ = nullptr;
     const auto dropped = std::exchange(function_, nullptr);
   }
-  void before_waiting() noexcept {}
 
  private:
   std::move_only_function<void()> stop() noexcept {
