@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string_view>
 #include <utility>
@@ -117,9 +118,21 @@ class loop_under_test {
     std::lock_guard lock(mutex_);
     timers_.emplace(clock::now() + duration, std::move(f));
   }
+  void every(std::chrono::nanoseconds period, std::function<void()> f) {
+    repeat(clock::now() + period, period, std::make_shared<std::function<void()>>(std::move(f)));
+  }
 
  private:
   using clock = std::chrono::steady_clock;
+
+  void repeat(clock::time_point due, std::chrono::nanoseconds period,
+              const std::shared_ptr<std::function<void()>>& f) {
+    std::lock_guard lock(mutex_);
+    timers_.emplace(due, [this, due, period, f] {
+      repeat(due + period, period, f);
+      (*f)();
+    });
+  }
 
   void push(node& last) noexcept {
     std::lock_guard lock(mutex_);
