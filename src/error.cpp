@@ -140,6 +140,8 @@ std::string_view operation_text(operation_kind kind) {
     case operation_kind::qos: return "QoS limits";
     case operation_kind::poller: return "poller";
     case operation_kind::run: return "run";
+    case operation_kind::next: return "next of a stream";
+    case operation_kind::send: return "send into a sink";
   }
   return "operation";
 }

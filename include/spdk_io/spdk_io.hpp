@@ -35,6 +35,7 @@
 #include <spdk_io/poller_task.hpp>
 #include <spdk_io/qos.hpp>
 #include <spdk_io/reactor_thread.hpp>
+#include <spdk_io/read_stream.hpp>
 #include <spdk_io/registered_memory.hpp>
 #include <spdk_io/resize_bdev.hpp>
 #include <spdk_io/retry.hpp>
@@ -47,6 +48,7 @@
 #include <spdk_io/start.hpp>
 #include <spdk_io/statistics.hpp>
 #include <spdk_io/stop_aware_promise.hpp>
+#include <spdk_io/stream.hpp>
 #include <spdk_io/subsystems.hpp>
 #include <spdk_io/task.hpp>
 #include <spdk_io/task_scope.hpp>

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The device of a read_stream or a write_sink: the channel is taken on the thread that uses it
+// first.
+#pragma once
+
+#include <spdk_io/bdev_desc.hpp>
+#include <spdk_io/dma_buffer.hpp>
+#include <spdk_io/error.hpp>
+#include <spdk_io/io_channel.hpp>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace spdk_io::inline SPDK_IO_ABI::detail {
+
+struct channel_state;
+
+class stream_device {
+ public:
+  explicit stream_device(const bdev_desc& desc) : desc_(desc) {}
+  explicit stream_device(const io_channel& channel) : channel_(channel) {}
+
+  // On the thread that uses it from then on. Afterwards the others may be called.
+  result<void> open(operation_kind what);
+
+  channel_state* channel() const noexcept { return state_; }
+  std::uint32_t name() const noexcept;        // interned
+  std::uint32_t block_size() const noexcept;  // bytes
+  std::uint64_t size() const noexcept;        // bytes; while it is open
+  std::size_t alignment() const noexcept;     // bytes, of buffers
+  bool can_flush() const noexcept;
+
+  // `count` buffers of `bytes` each, rounded up to the alignment, which is `stride`.
+  result<dma_buffer> allocate(std::size_t count, std::size_t bytes, int numa,
+                              std::size_t& stride) const;
+
+ private:
+  bdev_desc desc_;
+  io_channel channel_;
+  channel_state* state_ = nullptr;
+};
+
+}  // namespace spdk_io::inline SPDK_IO_ABI::detail
