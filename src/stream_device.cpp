@@ -12,10 +12,6 @@
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 
-namespace {
-bdev device_of(const channel_state* state) noexcept { return bdev::from_native(state->bdev); }
-}  // namespace
-
 result<void> stream_device::open(operation_kind what) {
   if (state_) return {};
   const desc_state* desc = handle_access::state_of(desc_);
@@ -39,20 +35,18 @@ result<void> stream_device::open(operation_kind what) {
                                   : refuse(std::errc::operation_not_permitted, fault::wrong_thread);
   }
   state_ = state;
+  name_ = state->name;
+  block_size_ = state->block_size;
+  const bdev device = bdev::from_native(state->bdev);
+  size_ = device.size();
+  alignment_ = std::max<std::size_t>(device.alignment(), 1);
+  can_flush_ = device.supports(io_kind::flush);
   return {};
 }
 
-std::uint32_t stream_device::name() const noexcept { return state_->name; }
-std::uint32_t stream_device::block_size() const noexcept { return state_->block_size; }
-std::uint64_t stream_device::size() const noexcept { return device_of(state_).size(); }
-std::size_t stream_device::alignment() const noexcept { return device_of(state_).alignment(); }
-bool stream_device::can_flush() const noexcept {
-  return device_of(state_).supports(io_kind::flush);
-}
-
 result<dma_buffer> stream_device::allocate(std::size_t count, std::size_t bytes, int numa,
-                                           std::size_t& stride) const {
-  const std::size_t align = std::max<std::size_t>(alignment(), 1);
+                                           std::size_t& stride, std::size_t further) const {
+  const std::size_t align = alignment_;
   constexpr std::size_t most = std::numeric_limits<std::ptrdiff_t>::max();
   if (bytes > most - align || (bytes + align - 1) / align * align > most / count) {
     return std::unexpected(error(std::errc::not_enough_memory, operation_kind::allocate,
@@ -60,7 +54,8 @@ result<dma_buffer> stream_device::allocate(std::size_t count, std::size_t bytes,
                                  "memory"));
   }
   stride = (bytes + align - 1) / align * align;
-  return dma_buffer::allocate(count * stride, std::max(align, dma_buffer::default_alignment), numa);
+  return dma_buffer::allocate(count * stride + further,
+                              std::max(align, dma_buffer::default_alignment), numa);
 }
 
 }  // namespace spdk_io::inline SPDK_IO_ABI::detail

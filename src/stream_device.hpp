@@ -24,20 +24,27 @@ class stream_device {
   result<void> open(operation_kind what);
 
   channel_state* channel() const noexcept { return state_; }
-  std::uint32_t name() const noexcept;        // interned
-  std::uint32_t block_size() const noexcept;  // bytes
-  std::uint64_t size() const noexcept;        // bytes; while it is open
-  std::size_t alignment() const noexcept;     // bytes, of buffers
-  bool can_flush() const noexcept;
+  std::uint32_t name() const noexcept { return name_; }              // interned
+  std::uint32_t block_size() const noexcept { return block_size_; }  // bytes
+  // As they were when it was opened: the device may be gone by now.
+  std::uint64_t size() const noexcept { return size_; }          // bytes
+  std::size_t alignment() const noexcept { return alignment_; }  // bytes, of buffers; at least 1
+  bool can_flush() const noexcept { return can_flush_; }
 
-  // `count` buffers of `bytes` each, rounded up to the alignment, which is `stride`.
-  result<dma_buffer> allocate(std::size_t count, std::size_t bytes, int numa,
-                              std::size_t& stride) const;
+  // `count` buffers of `bytes` each, rounded up to the alignment, which is `stride`; and further
+  // memory behind them.
+  result<dma_buffer> allocate(std::size_t count, std::size_t bytes, int numa, std::size_t& stride,
+                              std::size_t further = 0) const;
 
  private:
   bdev_desc desc_;
   io_channel channel_;
   channel_state* state_ = nullptr;
+  std::uint32_t name_ = 0;
+  std::uint32_t block_size_ = 1;
+  std::uint64_t size_ = 0;
+  std::size_t alignment_ = 1;
+  bool can_flush_ = false;
 };
 
 }  // namespace spdk_io::inline SPDK_IO_ABI::detail

@@ -57,6 +57,7 @@ enum class operation_kind : std::uint8_t {
   run,
   next,  // of a stream
   send,  // into a sink
+  flush_sink,
 };
 
 // Why an I/O failed, beyond what an errno can say: it was refused before the device saw it, or

@@ -57,5 +57,6 @@
 #include <spdk_io/when_all.hpp>
 #include <spdk_io/with_stop_token.hpp>
 #include <spdk_io/with_timeout.hpp>
+#include <spdk_io/write_sink.hpp>
 #include <spdk_io/yield.hpp>
 #include <spdk_io/zcopy.hpp>
