@@ -9,6 +9,7 @@
 #include <spdk_io/bdev_options.hpp>
 #include <spdk_io/block_on.hpp>
 #include <spdk_io/bounce.hpp>
+#include <spdk_io/channel.hpp>
 #include <spdk_io/cores.hpp>
 #include <spdk_io/device_event.hpp>
 #include <spdk_io/dma_buffer.hpp>
