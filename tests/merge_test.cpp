@@ -81,10 +81,13 @@ TEST(merge, a_stopped_wait_loses_nothing) {
   must(a.try_send(1));
   poll_until([&] { return waiting.done(); });
   EXPECT_TRUE(waiting.take().error() == std::errc::operation_canceled);
+  EXPECT_EQ(must(run(both.next())), 1);
   {
     started given_up(both.next());
+    EXPECT_FALSE(given_up.done());
   }
-  EXPECT_EQ(must(run(both.next())), 1);
+  must(b.try_send(2));
+  EXPECT_EQ(must(run(both.next())), 2);
 }
 
 TEST(merge, destroyed_while_it_is_waited_for) {
