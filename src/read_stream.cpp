@@ -37,22 +37,29 @@ class detail::read_ahead {
     return can_hand_out();
   }
 
-  result<std::optional<read_chunk>> hand_out() {
+  result<std::optional<read_chunk>> hand_out() noexcept {
     if (next_out_ == next_in_) {
       if (error_) return std::unexpected(*error_);
       return std::optional<read_chunk>();
     }
-    const std::uint32_t number = order_[next_out_ % order_.size()];
+    const std::uint32_t number = order_[out_at_];
     place& p = places_[number];
     if (p.at == stage::failed) return std::unexpected(*error_);
     p.at = stage::held;
     ++held_;
     const std::uint64_t number_of_read = next_out_++;
+    if (++out_at_ == order_.size()) out_at_ = 0;
     const std::uint64_t start = start_of(number_of_read);
     const std::uint64_t from = std::max(start, options_.offset);
     const std::uint64_t to = std::min(end_of(number_of_read), end_);
-    return std::optional<read_chunk>(read_chunk(
-        *this, number, from, memory_.subspan(number * stride_ + (from - start), to - from)));
+    // Made where it is returned: it is moved often enough by those who take it.
+    result<std::optional<read_chunk>> out(std::in_place, std::in_place);
+    read_chunk& chunk = **out;
+    chunk.owner_ = this;
+    chunk.place_ = number;
+    chunk.offset_ = from;
+    chunk.memory_ = memory_.subspan(number * stride_ + (from - start), to - from);
+    return out;
   }
 
   // True: it was the last, and the stream has gone.
@@ -97,7 +104,7 @@ class detail::read_ahead {
 
   bool can_hand_out() const noexcept {
     if (next_out_ == next_in_) return next_out_ == reads_ || error_;
-    const stage at = places_[order_[next_out_ % order_.size()]].at;
+    const stage at = places_[order_[out_at_]].at;
     return at == stage::read || at == stage::failed;
   }
 
@@ -162,7 +169,8 @@ class detail::read_ahead {
       free_.pop_back();
       place& p = places_[number];
       p.number = next_in_;
-      order_[next_in_ % order_.size()] = number;
+      order_[in_at_] = number;
+      if (++in_at_ == order_.size()) in_at_ = 0;
       const std::uint64_t start = start_of(next_in_++);
       p.read.emplace(device_.channel(), io_request{.kind = operation_kind::read,
                                                    .buffer = memory_.data() + number * stride_,
@@ -212,6 +220,8 @@ class detail::read_ahead {
   std::uint64_t reads_ = 0;  // in all
   std::uint64_t next_in_ = 0;
   std::uint64_t next_out_ = 0;
+  std::size_t in_at_ = 0;  // where these are in order_
+  std::size_t out_at_ = 0;
   std::size_t held_ = 0;
   std::size_t stride_ = 0;
   dma_buffer memory_;

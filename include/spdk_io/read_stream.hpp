@@ -85,9 +85,6 @@ class read_chunk {
 
  private:
   friend class detail::read_ahead;
-  read_chunk(detail::read_ahead& owner, std::uint32_t place, std::uint64_t offset,
-             dma_span memory) noexcept
-      : owner_(&owner), place_(place), offset_(offset), memory_(memory) {}
   void give_back() noexcept;
 
   detail::read_ahead* owner_ = nullptr;
