@@ -27,6 +27,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <utility>
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 
@@ -165,7 +166,9 @@ class send_wait : public message_node {
 
   explicit send_wait(channel_core* core, put_function f) noexcept : core_(core), put_(f) {}
   send_wait(send_wait&& other) noexcept
-      : message_node(std::move(other)), core_(other.core_), put_(other.put_) {}
+      : message_node(std::move(other)),  // which takes the base's part only
+        core_(other.core_),              // NOLINT(bugprone-use-after-move)
+        put_(other.put_) {}              // NOLINT(bugprone-use-after-move)
   send_wait& operator=(send_wait&&) = delete;
   ~send_wait() = default;
 

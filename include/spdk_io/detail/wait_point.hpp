@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 
@@ -62,7 +63,9 @@ class point_wait : public ready_node {
 
  protected:
   explicit point_wait(wait_point* point) noexcept : point_(point) {}  // null: moved from
-  point_wait(point_wait&& other) noexcept : ready_node(std::move(other)), point_(other.point_) {}
+  point_wait(point_wait&& other) noexcept
+      : ready_node(std::move(other)),  // which takes the base's part only
+        point_(other.point_) {}        // NOLINT(bugprone-use-after-move)
   point_wait& operator=(point_wait&&) = delete;
   ~point_wait() = default;
 
