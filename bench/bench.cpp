@@ -4,6 +4,7 @@
 #include "io_candidates.hpp"
 #include "messages.hpp"
 #include "rounds.hpp"
+#include "streams.hpp"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -58,7 +60,24 @@ json messages(io_world& world, const options& o) {
   return {{"ns", compared(message_candidates(world, count), o.rounds, count)}};
 }
 
-int run(const options& o, bool with_overhead, bool with_messages) {
+json streams(io_world& world, const options& o) {
+  json out{{"cases", json::array()}};
+  for (const stream_case& each : stream_cases()) {
+    // The smaller ones are as long as the larger ones.
+    const std::uint64_t count = each.device == "null" ? o.count : o.count / 20;
+    out["cases"].push_back(
+        {{"device", each.device},
+         {"chunk", each.chunk},
+         {"depth", each.depth},
+         {"ns", compared(stream_candidates(world, each, count), o.rounds, count)}});
+  }
+  const std::uint64_t trips = o.count / 4;
+  out["channel"] = {{"ns", compared(channel_candidates(world, trips), o.rounds, trips)}};
+  return out;
+}
+
+int run(const options& o, std::string_view part) {
+  const auto wanted = [part](std::string_view name) { return part == "all" || part == name; };
   io_world world(o.pool);
   json out{{"provider", sio::provider_name()},
            {"provider_version", sio::provider_version()},
@@ -68,8 +87,9 @@ int run(const options& o, bool with_overhead, bool with_messages) {
   json names = json::object();
   for (const io_candidate& each : io_candidates()) names[std::string(each.name)] = each.what;
   out["candidates"] = std::move(names);
-  if (with_overhead) out["overhead"] = overhead(world, o);
-  if (with_messages) out["messages"] = messages(world, o);
+  if (wanted("overhead")) out["overhead"] = overhead(world, o);
+  if (wanted("messages")) out["messages"] = messages(world, o);
+  if (wanted("streams")) out["streams"] = streams(world, o);
   std::printf("%s\n", out.dump(1).c_str());
   return 0;
 }
@@ -82,7 +102,7 @@ int main(int argc, char** argv) {
   bench::options o;
   std::string part = "all";
   cli.add_option("--part", part, "What to measure")
-      ->check(CLI::IsMember({"all", "overhead", "messages"}));
+      ->check(CLI::IsMember({"all", "overhead", "messages", "streams"}));
   cli.add_option("--depth", o.depths, "I/Os in flight")->check(CLI::PositiveNumber);
   cli.add_option("--rounds", o.rounds, "Rounds, after one that is dropped")
       ->check(CLI::PositiveNumber);
@@ -92,7 +112,7 @@ int main(int argc, char** argv) {
   cli.add_option("--cache", o.pool.cache, "of these, in each thread's cache");
   CLI11_PARSE(cli, argc, argv);
   try {
-    return bench::run(o, part != "messages", part != "overhead");
+    return bench::run(o, part);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "spdk-io-bench: %s\n", e.what());
     return 1;

@@ -151,7 +151,7 @@ def main():
     if o.callgrind_preload:
         counting["LD_PRELOAD"] = o.callgrind_preload
     bench = os.path.join(o.build, "bench", "spdk-io-bench")
-    say("overhead and messages")
+    say("overhead, messages and streams")
     timed = subprocess.run(
         [bench, "--rounds", str(o.rounds), "--count", str(o.count)],
         check=True, stdout=subprocess.PIPE, text=True)

@@ -348,6 +348,36 @@ def messages(page, r):
     page.target(what, "≤ 1.15", f"{got:.2f}", got <= 1.15)
 
 
+def streams(page, r):
+    if "streams" not in r:
+        return
+    page.add("### Streams and sinks", "",
+             "`read_stream` and `write_sink` against a loop by hand over the same operations: one coroutine for each chunk "
+             "in flight, without an order among them. Both sides of the writes copy what they write.", "")
+    rows = []
+    worst = {"read_stream": [], "write_sink": []}
+    for case in r["streams"]["cases"]:
+        row = [case["device"], f"{case['chunk'] // 1024} KiB", str(case["depth"])]
+        for hand, ours in (("read_by_hand", "read_stream"), ("write_by_hand", "write_sink")):
+            speed = ratios(case["ns"][hand], case["ns"][ours])
+            row += [with_spread(case["ns"][hand], 0), with_spread(case["ns"][ours], 0), with_spread(speed, 2)]
+            worst[ours].append(statistics.median(speed))
+        rows.append(row)
+    page.add(table(["device", "chunk", "depth", "read by hand, ns", "`read_stream`, ns", "throughput ÷ by hand",
+                    "written by hand, ns", "`write_sink`, ns", "throughput ÷ by hand"], rows))
+    for name, each in worst.items():
+        page.target(f"`{name}` ÷ a loop by hand, throughput, at the worst case ({r['provider']})", "≥ 0.95",
+                    f"{min(each):.2f}", min(each) >= 0.95)
+    ns = r["streams"]["channel"]["ns"]
+    trips = ratios(ns["channel"], ns["raw"])
+    page.add("A round trip between two OS threads, through two channels for one element each:", "",
+             table(["SPDK's own message, ns", "`channel`, ns", "channel ÷ SPDK (time)"],
+                   [[with_spread(ns["raw"], 0), with_spread(ns["channel"], 0), with_spread(trips, 2)]]))
+    got = statistics.median(trips)
+    page.target(f"`channel` round trip ÷ raw message round trip, time ({r['provider']})", "≤ 1.15", f"{got:.2f}",
+                got <= 1.15)
+
+
 def sizes(page, r):
     if r.get("frames"):
         page.add("### A coroutine that waits for I/O", "",
@@ -468,7 +498,7 @@ def section(page, r):
              f"Linux {m['kernel']}; {r['compiler']}, release build.", "")
     if r["provider"] != "spdk":
         page.add("lite's null device is not SPDK's: what is added to it counts here, not the ratios.", "")
-    for part in (overhead, counted, profiled, growing, messages, sizes, files, tools):
+    for part in (overhead, counted, profiled, growing, messages, streams, sizes, files, tools):
         part(page, r)
 
 

@@ -153,6 +153,8 @@ result<spdk_bdev_desc*> bdev_desc::release() noexcept {
   return native;
 }
 
+device_event_stream bdev_desc::events() const noexcept { return device_event_stream(state_); }
+
 device_event_operation bdev_desc::next_event() const noexcept {
   return device_event_operation(state_);
 }

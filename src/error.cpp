@@ -144,6 +144,9 @@ std::string_view operation_text(operation_kind kind) {
     case operation_kind::qos: return "QoS limits";
     case operation_kind::poller: return "poller";
     case operation_kind::run: return "run";
+    case operation_kind::next: return "next of a stream";
+    case operation_kind::send: return "send into a sink";
+    case operation_kind::flush_sink: return "flush of a sink";
   }
   return "operation";
 }

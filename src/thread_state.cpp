@@ -13,7 +13,6 @@
 #include <spdk_io/detail/io_core.hpp>
 #include <spdk_io/detail/os_thread.hpp>
 #include <spdk_io/detail/root.hpp>
-#include <spdk_io/detail/waiter_queue.hpp>
 #include <spdk_io/zcopy.hpp>
 
 #include <spdk/env.h>
@@ -394,7 +393,7 @@ void thread_state::cancel_timers() noexcept {
 
 // Nobody would be left to give back what they wait for. From now on nobody begins to wait.
 void thread_state::end_waits() noexcept {
-  while (!wait_queues.empty()) waiter_queue::of(wait_queues.front()).end_waits();
+  while (!waits.empty()) waits.front().run(waits.front());
 }
 
 bool thread_state::drained() const noexcept {

@@ -144,9 +144,11 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   std::vector<desc_state*> opened;    // descriptors that must be closed here
   std::vector<spdk_thread*> adopted;  // made by SPDK's modules on this OS thread, polled along
   poller_state* pollers = nullptr;    // head of a list
-  node_ring wait_queues;              // those in which somebody waits; see waiter_queue.hpp
-  std::size_t calls_out = 0;          // calls that have not come back: to threads, of SPDK
-  std::size_t idle_runs = 0;          // entries of this poll that said they had nothing to do
+  // Where somebody waits for something of this thread. Each one's run() tells them that it ends,
+  // and takes it out.
+  node_ring waits;
+  std::size_t calls_out = 0;  // calls that have not come back: to threads, of SPDK
+  std::size_t idle_runs = 0;  // entries of this poll that said they had nothing to do
   native_end at_end = native_end::destroy;
   bool reactor_polls = false;  // calls spdk_thread_poll(); see reactor_driver.hpp
   // Any thread: see poll_driver::leave().

@@ -120,7 +120,7 @@ void waiter_queue::end_waits() noexcept {
 }
 
 void waiter_queue::join(waiter& one) noexcept {
-  if (fifo_.empty()) home_->wait_queues.push_back(link_);
+  if (fifo_.empty()) home_->waits.push_back(link_);
   fifo_.push_back(one);
   ++waiting_;
 }

@@ -242,6 +242,47 @@ TEST(fatal, a_pooled_buffer_given_back_on_another_os_thread) {
       aborted_with(end, "given back on another OS thread than that of its thread \"main\""));
 }
 
+TEST(fatal, a_chunk_of_a_read_stream_dropped_on_another_os_thread) {
+  auto end = with_thread([](sio::thread& t) {
+    (void)sio::block_on(t, sio::create_bdev(sio::malloc_bdev{.name = "m0", .size = 1 << 20}));
+    auto disk = sio::bdev_desc::open("m0").value();
+    sio::read_stream in(disk, {.chunk = 4096});
+    auto chunk = sio::block_on(t, in.next()).value();
+    std::jthread([&] { chunk.reset(); }).join();
+  });
+  EXPECT_TRUE(aborted_with(end,
+                           "a chunk of a read_stream was destroyed on another OS thread than that "
+                           "of its thread \"main\""));
+}
+
+TEST(fatal, a_coroutine_destroyed_on_another_os_thread_while_it_waits_for_a_stream) {
+  auto end = with_thread([](sio::thread& t) {
+    sio::channel<int> c(1);
+    std::optional<started<sio::channel_next_operation<int>>> waiting;
+    sio::block_on(t, [&]() -> sio::task<> {
+      waiting.emplace(c.next());
+      co_return;
+    }());
+    std::jthread([&] { waiting.reset(); }).join();
+  });
+  EXPECT_TRUE(aborted_with(end,
+                           "a coroutine that waits for a stream was destroyed on another OS thread "
+                           "than that of its thread \"main\""));
+  end = with_thread([](sio::thread& t) {
+    sio::channel<int> c(1);
+    std::optional<started<sio::channel_send_operation<int>>> waiting;
+    sio::block_on(t, [&]() -> sio::task<> {
+      (void)c.try_send(1);
+      waiting.emplace(c.send(2));
+      co_return;
+    }());
+    std::jthread([&] { waiting.reset(); }).join();
+  });
+  EXPECT_TRUE(aborted_with(end,
+                           "a coroutine that sends into a channel was destroyed on another OS "
+                           "thread than that of its thread \"main\""));
+}
+
 TEST(fatal, a_waiter_for_a_permit_destroyed_on_another_os_thread) {
   auto end = with_thread([](sio::thread&) {
     sio::in_flight_limiter limiter(1);

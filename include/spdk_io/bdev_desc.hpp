@@ -4,6 +4,7 @@
 
 #include <spdk_io/bdev.hpp>
 #include <spdk_io/device_event.hpp>
+#include <spdk_io/device_event_stream.hpp>
 #include <spdk_io/error.hpp>
 #include <spdk_io/io_channel.hpp>
 #include <spdk_io/ownership.hpp>
@@ -93,6 +94,9 @@ class bdev_desc : public detail::io_calls<bdev_desc> {
   // opening thread before next_event() hands the removal out. I/O at SPDK completes with its own
   // result; I/O that waits for memory fails the same way. What zcopy has lent can be given back.
   device_event_operation next_event() const noexcept;
+
+  // The same as a stream, which ends after the removal.
+  device_event_stream events() const noexcept;
 
   spdk_bdev_desc* native_handle() const noexcept;  // borrowed; null if closed
 

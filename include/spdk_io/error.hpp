@@ -59,6 +59,9 @@ enum class operation_kind : std::uint8_t {
   qos,
   poller,
   run,
+  next,  // of a stream
+  send,  // into a sink
+  flush_sink,
 };
 
 // Why an I/O failed, beyond what an errno can say: it was refused before the device saw it, or

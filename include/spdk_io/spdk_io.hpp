@@ -12,8 +12,11 @@
 #include <spdk_io/bdev_options.hpp>
 #include <spdk_io/block_on.hpp>
 #include <spdk_io/bounce.hpp>
+#include <spdk_io/channel.hpp>
+#include <spdk_io/copy.hpp>
 #include <spdk_io/cores.hpp>
 #include <spdk_io/device_event.hpp>
+#include <spdk_io/device_event_stream.hpp>
 #include <spdk_io/dma_buffer.hpp>
 #include <spdk_io/dma_pool.hpp>
 #include <spdk_io/env.hpp>
@@ -21,6 +24,7 @@
 #include <spdk_io/error_injection.hpp>
 #include <spdk_io/executor.hpp>
 #include <spdk_io/extended_io_operation.hpp>
+#include <spdk_io/for_each.hpp>
 #include <spdk_io/gather_list.hpp>
 #include <spdk_io/histogram.hpp>
 #include <spdk_io/idle.hpp>
@@ -31,6 +35,7 @@
 #include <spdk_io/io_options.hpp>
 #include <spdk_io/local_stop_token.hpp>
 #include <spdk_io/log.hpp>
+#include <spdk_io/merge.hpp>
 #include <spdk_io/operation_info.hpp>
 #include <spdk_io/ownership.hpp>
 #include <spdk_io/poller.hpp>
@@ -38,6 +43,7 @@
 #include <spdk_io/poller_task.hpp>
 #include <spdk_io/qos.hpp>
 #include <spdk_io/reactor_thread.hpp>
+#include <spdk_io/read_stream.hpp>
 #include <spdk_io/registered_memory.hpp>
 #include <spdk_io/resize_bdev.hpp>
 #include <spdk_io/retry.hpp>
@@ -50,14 +56,18 @@
 #include <spdk_io/start.hpp>
 #include <spdk_io/statistics.hpp>
 #include <spdk_io/stop_aware_promise.hpp>
+#include <spdk_io/stream.hpp>
 #include <spdk_io/subsystems.hpp>
+#include <spdk_io/take.hpp>
 #include <spdk_io/task.hpp>
 #include <spdk_io/task_scope.hpp>
 #include <spdk_io/thread.hpp>
 #include <spdk_io/thread_ref.hpp>
+#include <spdk_io/transform.hpp>
 #include <spdk_io/when_all.hpp>
 #include <spdk_io/when_any.hpp>
 #include <spdk_io/with_stop_token.hpp>
 #include <spdk_io/with_timeout.hpp>
+#include <spdk_io/write_sink.hpp>
 #include <spdk_io/yield.hpp>
 #include <spdk_io/zcopy.hpp>

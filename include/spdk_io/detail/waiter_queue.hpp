@@ -83,13 +83,12 @@ class waiter_queue {
   // The thread is ending: who waits is told so.
   void end_waits() noexcept;
 
-  // A queue in the thread's ring of those that have waiters.
-  static waiter_queue& of(ready_node& node) noexcept { return *static_cast<link&>(node).queue; }
-
  private:
   friend class waiter;
   struct link : ready_node {
-    explicit link(waiter_queue& q) noexcept : queue(&q) {}
+    explicit link(waiter_queue& q) noexcept
+        : ready_node([](ready_node& node) { static_cast<link&>(node).queue->end_waits(); }),
+          queue(&q) {}
     waiter_queue* queue;
   };
 

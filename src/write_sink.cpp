@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Writes behind: which chunk is filled, which are on their way, and how the blocks at the ends keep
+// what belongs to others.
+#include <spdk_io/write_sink.hpp>
+
+#include "concat.hpp"
+#include "stream_device.hpp"
+
+#include <spdk_io/io_operation.hpp>
+#include <spdk_io/operation_info.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace spdk_io::inline SPDK_IO_ABI {
+
+// A place is a piece of the memory for one chunk: free, filled, or on its way. The chunk that is
+// being filled keeps its place when flush() writes what is there of it, and is not filled further
+// until that has been written: so the writes of a block follow each other, and what the device
+// reads does not change under it.
+//
+// On its way, a place has up to three steps: the first block of the range is read for what lies
+// before it, the block with the end is read for what lies behind it, and then it is written.
+class detail::write_behind {
+ public:
+  enum class answer : std::uint8_t { done, closed, no_space };
+
+  write_behind(stream_device device, const write_sink_options& options)
+      : device_(std::move(device)), options_(options), position_(options.offset) {}
+  write_behind(const write_behind&) = delete;
+  write_behind& operator=(const write_behind&) = delete;
+  ~write_behind() {
+    report_loss();
+    for (place& p : places_) {
+      if (p.at != step::none) p.io->request_stop();
+    }
+    if (flushing_) device_flush_->request_stop();
+    for (place& p : places_) p.io.reset();
+    device_flush_.reset();
+  }
+
+  wait_point& point() noexcept { return point_; }
+  std::uint64_t position() const noexcept { return position_; }
+  std::size_t memory() const noexcept { return memory_.size(); }
+
+  // Takes what there is room for. True: all of it, or there is an error.
+  bool send(std::span<const std::byte>& bytes) noexcept {
+    fill(bytes);
+    waiting_ = &bytes;
+    return bytes.empty() || error_;
+  }
+  answer may_send(std::size_t bytes) noexcept {
+    if (closed_) return answer::closed;
+    set_up();
+    return !error_ && bytes > end_ - position_ ? answer::no_space : answer::done;
+  }
+
+  // True: all of it is done, or there is an error and nothing is on its way any more.
+  bool flush() noexcept {
+    set_up();
+    waiting_ = nullptr;
+    return advance_flush();
+  }
+  bool closed() const noexcept { return closed_; }
+  void set_closed() noexcept { closed_ = true; }
+
+  result<void> outcome() noexcept {
+    if (!error_) return {};
+    reported_ = true;
+    return std::unexpected(*error_);
+  }
+
+  error no_space(std::size_t bytes) const {
+    if (options_.length == write_sink_options::to_the_end) {
+      return error(error::io{.code = std::errc::no_space_on_device,
+                             .what = operation_kind::write,
+                             .why = fault::past_end,
+                             .device = device_.name(),
+                             .offset = position_,
+                             .length = bytes,
+                             .device_size = device_.size(),
+                             .block_size = device_.block_size()});
+    }
+    return error(std::errc::no_space_on_device, operation_kind::send,
+                 concat("send into a sink: ", bytes, " bytes at ", position_,
+                        " are more than its range, which ends at ", end_));
+  }
+
+ private:
+  enum class step : std::uint8_t { none, read_head, read_tail, write };
+  struct place {
+    write_behind* owner = nullptr;
+    std::optional<io_operation> io;
+    std::byte* data = nullptr;
+    std::uint64_t start = 0;    // of the chunk on the device
+    std::uint64_t written = 0;  // up to here, all of it has been written, or is on its way
+    std::uint64_t from = 0;     // what is written now: whole blocks from here
+    std::uint64_t to = 0;       // up to here, and what the last block has besides
+    step at = step::none;
+  };
+
+  // In blocks, which nearly always are a power of two: a division takes longer than all the rest.
+  std::uint64_t behind(std::uint64_t offset) const noexcept {
+    return block_mask_ ? offset & block_mask_ : offset % block_;
+  }
+  std::uint64_t down(std::uint64_t offset) const noexcept { return offset - behind(offset); }
+  std::uint64_t up(std::uint64_t offset) const noexcept { return down(offset + block_ - 1); }
+  std::byte* scratch(step s) noexcept {
+    return memory_.end() - (s == step::read_head ? 2 : 1) * scratch_stride_;
+  }
+
+  void set_up() noexcept {
+    if (set_up_) return;
+    set_up_ = true;
+    if (auto r = try_set_up(); !r) error_ = r.error();
+  }
+
+  result<void> try_set_up() {
+    const auto refuse = [&](std::string_view why) {
+      return std::unexpected(
+          error(std::errc::invalid_argument, operation_kind::write, concat("write_sink: ", why)));
+    };
+    if (options_.chunk == 0) return refuse("the chunk size is zero");
+    if (options_.depth == 0) return refuse("the depth is zero");
+    if (auto r = device_.open(operation_kind::write); !r) return r;
+    const std::uint64_t size = device_.size();
+    block_ = device_.block_size();
+    block_mask_ = std::has_single_bit(block_) ? block_ - 1 : 0;
+    const std::uint64_t offset = options_.offset;
+    const bool to_the_end = options_.length == write_sink_options::to_the_end;
+    const std::uint64_t length = !to_the_end ? options_.length : offset < size ? size - offset : 0;
+    if (offset > size || length > size - offset) {
+      return std::unexpected(error(error::io{.code = std::errc::invalid_argument,
+                                             .what = operation_kind::write,
+                                             .why = fault::past_end,
+                                             .device = device_.name(),
+                                             .offset = offset,
+                                             .length = length,
+                                             .device_size = size,
+                                             .block_size = block_}));
+    }
+    end_ = offset + length;
+    first_ = down(offset);
+    flushed_ = offset;
+    if (length == 0) return {};
+    const std::uint64_t all = up(end_) - first_;
+    chunk_ = up(std::min<std::uint64_t>(options_.chunk, all));
+    const auto places =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(options_.depth, (all - 1) / chunk_ + 1));
+    const std::size_t align = device_.alignment();
+    scratch_stride_ = (block_ + align - 1) / align * align;
+    std::size_t stride = 0;
+    auto memory = device_.allocate(places, chunk_, options_.numa, stride, 2 * scratch_stride_);
+    if (!memory) return std::unexpected(memory.error());
+    memory_ = std::move(*memory);
+    places_ = std::vector<place>(places);
+    free_.reserve(places);
+    for (std::uint32_t i = places; i-- > 0;) {
+      places_[i].owner = this;
+      places_[i].data = memory_.data() + i * stride;
+      free_.push_back(&places_[i]);
+    }
+    return {};
+  }
+
+  void fill(std::span<const std::byte>& bytes) noexcept {
+    while (!bytes.empty() && !error_) {
+      if (!filled_) {
+        if (free_.empty()) return;
+        filled_ = free_.back();
+        free_.pop_back();
+        filled_->start = down(position_);  // of the first chunk its block's; else a chunk's
+        filled_->written = position_;
+      }
+      place& p = *filled_;
+      if (p.at != step::none) return;  // flush() writes it
+      const std::uint64_t left = p.start + chunk_ - position_;
+      const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(left, bytes.size()));
+      std::memcpy(p.data + (position_ - p.start), bytes.data(), n);
+      bytes = bytes.subspan(n);
+      position_ += n;
+      if (n == left) {
+        filled_ = nullptr;
+        submit(p);
+      }
+    }
+  }
+
+  // What of the chunk has not been written, up to the position.
+  void submit(place& p) noexcept {
+    p.from = down(p.written);
+    p.to = position_;
+    p.written = position_;
+    ++under_way_;
+    p.at = merges_head(p) ? step::read_head : after_head(p);
+    go_on(p);
+  }
+  bool merges_head(const place& p) const noexcept { return p.from < options_.offset; }
+  step after_head(const place& p) const noexcept {
+    return behind(p.to) != 0 ? step::read_tail : step::write;
+  }
+
+  // Until it waits for the device, or is done.
+  void go_on(place& p) noexcept {
+    while (p.at != step::none) {
+      io_request r{.kind = operation_kind::read, .buffer = scratch(p.at), .length = block_};
+      if (p.at == step::read_head) {
+        r.offset = first_;
+      } else if (p.at == step::read_tail) {
+        r.offset = down(p.to);
+      } else {
+        r = {.kind = operation_kind::write,
+             .buffer = p.data + (p.from - p.start),
+             .offset = p.from,
+             .length = up(p.to) - p.from};
+      }
+      p.io.emplace(device_.channel(), r);
+      p.io->continue_with(completed, &p);
+      if (p.io->begin()) return;
+      take(p);
+    }
+  }
+
+  static void completed(ready_node& node) {
+    place& p = *static_cast<place*>(node.context);
+    write_behind& self = *p.owner;
+    self.take(p);
+    self.go_on(p);
+    self.wake();
+  }
+
+  // Last: who is resumed may destroy all of this.
+  void wake() {
+    if (point_.waited_for() && (waiting_ ? send(*waiting_) : advance_flush())) point_.wake();
+  }
+
+  void take(place& p) noexcept {
+    const auto r = p.io->finish();
+    if (!r) [[unlikely]] {
+      fail(p.start, r.error());
+      p.at = step::write;  // it ends here
+    }
+    switch (p.at) {
+      case step::read_head: {
+        std::memcpy(p.data, scratch(step::read_head), options_.offset - first_);
+        p.at = after_head(p);
+        return;
+      }
+      case step::read_tail: {
+        const std::uint64_t used = p.to - down(p.to);
+        std::memcpy(p.data + (p.to - p.start), scratch(step::read_tail) + used, block_ - used);
+        p.at = step::write;
+        return;
+      }
+      default: break;
+    }
+    p.at = step::none;
+    --under_way_;
+    if (&p != filled_) free_.push_back(&p);
+  }
+
+  // The first in the order of the device counts, unless somebody knows another one already.
+  void fail(std::uint64_t at, const error& e) noexcept {
+    if (error_ && (reported_ || failed_at_ <= at)) return;
+    error_ = e;
+    failed_at_ = at;
+  }
+
+  bool advance_flush() noexcept {
+    while (true) {
+      if (!error_ && filled_ && filled_->at == step::none && filled_->written != position_) {
+        submit(*filled_);
+      }
+      if (under_way_ > 0 || flushing_) return false;
+      if (error_ || flushed_ == position_) return true;
+      if (!device_.can_flush()) {
+        flushed_ = position_;
+        return true;
+      }
+      flushing_to_ = position_;
+      const std::uint64_t from = down(flushed_);
+      device_flush_.emplace(device_.channel(), io_request{.kind = operation_kind::flush,
+                                                          .offset = from,
+                                                          .length = up(position_) - from});
+      device_flush_->continue_with(flush_completed, this);
+      flushing_ = true;
+      if (device_flush_->begin()) return false;
+      take_flush();
+    }
+  }
+  static void flush_completed(ready_node& node) {
+    auto& self = *static_cast<write_behind*>(node.context);
+    self.take_flush();
+    self.wake();
+  }
+  void take_flush() noexcept {
+    flushing_ = false;
+    if (const auto r = device_flush_->finish(); !r) {
+      fail(0, r.error());
+    } else {
+      flushed_ = flushing_to_;
+    }
+  }
+
+  void report_loss() const noexcept {
+#ifndef NDEBUG
+    if (closed_ || error_) return;
+    std::uint64_t lost = filled_ ? position_ - filled_->written : 0;
+    for (const place& p : places_) {
+      if (p.at != step::none) lost += p.to - std::max(p.from, options_.offset);
+    }
+    if (lost == 0) return;
+    std::fprintf(stderr,
+                 "spdk-io: a write_sink on %s was destroyed without close(): %llu bytes that were "
+                 "sent have not been written\n",
+                 std::string(device_name(device_.name())).c_str(),
+                 static_cast<unsigned long long>(lost));
+#endif
+  }
+
+  stream_device device_;
+  const write_sink_options options_;
+  wait_point point_;
+  std::span<const std::byte>* waiting_ = nullptr;  // of the send that waits; null: a flush does
+  std::optional<error> error_;
+  std::uint64_t failed_at_ = 0;
+  bool reported_ = false;
+  bool set_up_ = false;
+  bool closed_ = false;
+  bool flushing_ = false;
+  std::uint32_t block_ = 1;
+  std::uint32_t block_mask_ = 0;  // 0: no power of two, or blocks of a byte
+  std::uint64_t position_;
+  std::uint64_t end_ = 0;          // of the range
+  std::uint64_t first_ = 0;        // of its blocks
+  std::uint64_t chunk_ = 0;        // bytes
+  std::uint64_t flushed_ = 0;      // up to here, the device has flushed
+  std::uint64_t flushing_to_ = 0;  // or is going to
+  std::size_t under_way_ = 0;      // places
+  std::size_t scratch_stride_ = 0;
+  dma_buffer memory_;
+  std::vector<place> places_;
+  std::vector<place*> free_;  // reserved in full
+  place* filled_ = nullptr;
+  std::optional<io_operation> device_flush_;
+};
+
+using detail::write_behind;
+
+namespace {
+std::unexpected<error> closed_error(operation_kind what) {
+  return std::unexpected(error(
+      std::errc::bad_file_descriptor, what,
+      detail::concat(operation_info{.kind = what, .device = {}}.what(), ": the sink is closed")));
+}
+}  // namespace
+
+write_sink::write_sink(const bdev_desc& disk, const write_sink_options& options)
+    : state_(new write_behind(detail::stream_device(disk), options)) {}
+write_sink::write_sink(const io_channel& disk, const write_sink_options& options)
+    : state_(new write_behind(detail::stream_device(disk), options)) {}
+write_sink::~write_sink() { delete state_; }
+
+send_bytes_operation write_sink::send(std::span<const std::byte> bytes) noexcept {
+  return send_bytes_operation(state_, bytes);
+}
+flush_sink_operation write_sink::flush() noexcept { return flush_sink_operation(state_, false); }
+flush_sink_operation write_sink::close() noexcept { return flush_sink_operation(state_, true); }
+std::uint64_t write_sink::position() const noexcept { return state_ ? state_->position() : 0; }
+std::size_t write_sink::memory() const noexcept { return state_ ? state_->memory() : 0; }
+
+send_bytes_operation::send_bytes_operation(write_behind* state,
+                                           std::span<const std::byte> bytes) noexcept
+    : operation_base(std::in_place, state ? &state->point() : nullptr),
+      state_(state),
+      bytes_(bytes) {}
+
+send_bytes_operation::~send_bytes_operation() {
+  detail::leave_promise(*this);
+  settle("a sink");
+}
+
+bool send_bytes_operation::begin() noexcept {
+  if (!claim() || state_->may_send(bytes_.size()) != write_behind::answer::done) return false;
+  if (state_->send(bytes_)) return false;
+  suspend();
+  return true;
+}
+
+result<void> send_bytes_operation::finish() {
+  if (failed()) return std::unexpected(failure(operation_kind::send, "sink"));
+  release();
+  if (state_->closed()) return closed_error(operation_kind::send);
+  if (auto r = state_->outcome(); !r) return r;
+  if (!bytes_.empty()) return std::unexpected(state_->no_space(bytes_.size()));
+  return {};
+}
+
+flush_sink_operation::flush_sink_operation(write_behind* state, bool closes) noexcept
+    : operation_base(std::in_place, state ? &state->point() : nullptr),
+      state_(state),
+      closes_(closes) {}
+
+flush_sink_operation::~flush_sink_operation() {
+  detail::leave_promise(*this);
+  settle("a sink");
+}
+
+bool flush_sink_operation::begin() noexcept {
+  if (!claim() || state_->closed() || state_->flush()) return false;
+  suspend();
+  return true;
+}
+
+result<void> flush_sink_operation::finish() {
+  if (failed()) return std::unexpected(failure(operation_kind::flush_sink, "sink"));
+  release();
+  if (state_->closed() && !closes_) return closed_error(operation_kind::flush_sink);
+  if (closes_) state_->set_closed();
+  return state_->outcome();
+}
+
+}  // namespace spdk_io::inline SPDK_IO_ABI
