@@ -22,7 +22,7 @@ struct spin {};
 // (zero: not at all). Its own timers and SPDK's timed pollers end a sleep on time.
 struct backoff {
   std::chrono::nanoseconds spin_for = std::chrono::microseconds(50);
-  std::chrono::nanoseconds max_sleep = std::chrono::milliseconds(1);
+  std::chrono::nanoseconds max_sleep = std::chrono::milliseconds(2);
   std::chrono::nanoseconds in_flight_sleep = std::chrono::nanoseconds(0);
 };
 
