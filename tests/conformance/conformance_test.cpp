@@ -403,11 +403,11 @@ TEST_F(conformance, a_second_poller_task_is_refused) {
 }
 
 template <class E>
-sio::result<sio::running_poller_task<E>> sleep_by_interrupts(sio::thread& t, E executor) {
+sio::result<sio::running_poller_task<E>> sleep_by_interrupts(sio::thread& t, E ex) {
   if constexpr (sio::watching_executor<E>) {
-    return sio::poller_task(t, std::move(executor), sio::idle::interrupt());
+    return sio::poller_task(t, std::move(ex), sio::idle::interrupt());
   } else {
-    return sio::poller_task(t, std::move(executor));
+    return sio::poller_task(t, std::move(ex));
   }
 }
 
