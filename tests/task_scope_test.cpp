@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // task_scope: spawned at once, joined together, destroyed with the scope.
+#include "counted.hpp"
 #include "own_process.hpp"
 #include "started.hpp"
 
@@ -18,19 +19,6 @@ namespace sio = spdk_io;
 using namespace spdk_io_test;
 
 namespace {
-
-struct counted {
-  explicit counted(int& n) : alive(&n) { ++*alive; }
-  counted(const counted&) = delete;
-  counted& operator=(const counted&) = delete;
-  ~counted() { --*alive; }
-  int* alive;
-};
-
-sio::task<void> hold(gate& g, int& alive) {
-  counted here(alive);
-  co_await g;
-}
 
 sio::task<sio::result<void>> give(gate& g, sio::result<void> r) {
   co_await g;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Tasks without any loop. Built without and with optimisation: how long chains of awaits are kept
 // off the stack depends on it.
+#include "counted.hpp"
 #include "started.hpp"
 
 #include <spdk_io/task.hpp>
@@ -44,14 +45,6 @@ sio::task<int> depth_to_gate(int n, gate& g) {
   int below = co_await depth_to_gate(n - 1, g);
   co_return below + 1;
 }
-
-struct counted {
-  explicit counted(int& n) : alive(&n) { ++*alive; }
-  counted(const counted&) = delete;
-  counted& operator=(const counted&) = delete;
-  ~counted() { --*alive; }
-  int* alive;
-};
 
 sio::task<int> hold(gate& g, int& alive) {
   counted here(alive);

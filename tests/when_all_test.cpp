@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // when_all: side by side, all waited for, in order.
+#include "counted.hpp"
 #include "started.hpp"
 
 #include <spdk_io/task.hpp>
@@ -36,19 +37,6 @@ sio::task<int> after(gate& g, int value, std::string& log) {
 sio::task<void> fail(gate& g, std::string text) {
   co_await g;
   throw std::runtime_error(text);
-}
-
-struct counted {
-  explicit counted(int& n) : alive(&n) { ++*alive; }
-  counted(const counted&) = delete;
-  counted& operator=(const counted&) = delete;
-  ~counted() { --*alive; }
-  int* alive;
-};
-
-sio::task<void> hold(gate& g, int& alive) {
-  counted here(alive);
-  co_await g;
 }
 
 TEST(when_all, starts_all_in_order_and_waits_for_the_last) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // when_any: the first wins, the others are stopped and awaited, and what they say is not lost.
+#include "counted.hpp"
 #include "devices.hpp"
 #include "started.hpp"
 
@@ -50,19 +51,6 @@ sio::task<int> until_stopped(bool& stopped) {
   auto r = co_await sio::sleep_for(hours(1));
   stopped = !r && r.error() == std::errc::operation_canceled;
   co_return -1;
-}
-
-struct counted {
-  explicit counted(int& n) : alive(&n) { ++*alive; }
-  counted(const counted&) = delete;
-  counted& operator=(const counted&) = delete;
-  ~counted() { --*alive; }
-  int* alive;
-};
-
-sio::task<void> hold(gate& g, int& alive) {
-  counted here(alive);
-  co_await g;
 }
 
 TEST(when_any, the_first_that_ends_wins_and_the_others_are_awaited) {

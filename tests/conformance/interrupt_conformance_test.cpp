@@ -3,6 +3,7 @@
 // poller task sleeps until SPDK has something to do, and polls nothing meanwhile. Built beside
 // conformance_test.cpp, with the same loops. A loop that misses a wake-up waits for ever: ctest's
 // limit ends that.
+#include "calls.hpp"
 #include "devices.hpp"
 #include "started.hpp"
 
@@ -160,17 +161,11 @@ TEST_F(interrupt_conformance, a_message_from_another_os_thread_ends_the_sleep) {
 TEST_F(interrupt_conformance, no_message_is_slept_over) {
   auto other = must(sio::thread::spawn("other"));
   auto task = sleep();
-  int total = 0;
-  auto calls = [&]() -> sio::task<void> {
-    for (int i = 0; i < 2000; ++i) {
-      auto r = co_await other.ref().call([] { return 1; });
-      total += r.value_or(0);
-    }
-  };
+  int answered = 0;
   sio::task_scope scope;
-  scope.spawn(calls());
+  scope.spawn(call_again_and_again(other.ref(), 2000, answered));
   run_until([&] { return scope.running() == 0; });
-  EXPECT_EQ(total, 2000);
+  EXPECT_EQ(answered, 2000);
 }
 
 TEST_F(interrupt_conformance, a_message_of_spdk_ends_the_sleep) {
