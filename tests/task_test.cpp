@@ -46,7 +46,7 @@ sio::task<int> depth_to_gate(int n, gate& g) {
   co_return below + 1;
 }
 
-sio::task<int> hold(gate& g, int& alive) {
+sio::task<int> hold_and_give_5(gate& g, int& alive) {
   counted here(alive);
   co_await g;
   co_return 5;
@@ -172,7 +172,7 @@ TEST(task, may_be_destroyed_before_it_starts) {
   int alive = 0;
   gate g;
   {
-    auto t = hold(g, alive);
+    auto t = hold_and_give_5(g, alive);
     EXPECT_EQ(alive, 0);
   }
   EXPECT_EQ(alive, 0);
@@ -183,7 +183,7 @@ TEST(task, destroyed_while_suspended_destroys_what_it_holds) {
   gate g;
   auto outer = [&]() -> sio::task<int> {
     counted here(alive);
-    int n = co_await hold(g, alive);
+    int n = co_await hold_and_give_5(g, alive);
     co_return n;
   };
   started run(outer());
@@ -197,9 +197,9 @@ TEST(task, moves) {
   int alive = 0;
   gate g;
   g.open();
-  auto a = hold(g, alive);
+  auto a = hold_and_give_5(g, alive);
   auto b = std::move(a);
-  b = hold(g, alive);  // the first one goes, never started
+  b = hold_and_give_5(g, alive);  // the first one goes, never started
   started run(std::move(b));
   ASSERT_TRUE(run.done());
   EXPECT_EQ(run.take(), 5);
@@ -227,7 +227,7 @@ TEST(task, is_awaited_from_a_foreign_coroutine) {
   auto body = [&]() -> foreign {
     int alive = 0;
     int a = co_await one();
-    int b = co_await hold(g, alive);
+    int b = co_await hold_and_give_5(g, alive);
     co_return a + b;
   };
   foreign f = body();
