@@ -98,13 +98,16 @@ class mark_writer {
 
 class world {
  public:
-  explicit world(std::size_t threads)
+  using idle = decltype(sio::thread_pool_options::idle);
+
+  explicit world(std::size_t threads, idle when_idle = sio::idle::spin())
       : pool_(must(sio::thread_pool::start(
-            {.threads = threads, .name = "scaling", .pin = true, .idle = sio::idle::spin()}))) {}
+            {.threads = threads, .name = "scaling", .pin = true, .idle = when_idle}))) {}
 
   // Each thread does `count` reads; all begin together. Returns the time until the last has ended.
-  std::chrono::nanoseconds run(const bench::scaling_candidate& candidate, const sio::bdev_desc& disk,
-                               const options& o, const mark_writer& marks) {
+  std::chrono::nanoseconds run(const bench::scaling_candidate& candidate,
+                               const sio::bdev_desc& disk, const options& o,
+                               const mark_writer& marks) {
     start_line line(pool_.size());
     std::atomic<std::size_t> going = pool_.size();
     const bench::scaling_run each{.count = o.count, .depth = o.depth};
@@ -121,7 +124,8 @@ class world {
       lane.check();
       co_return std::pair(begin, end);
     };
-    auto times = sio::run_until(main_loop_.get_executor(), *main_, pool_.spread(disk, part));
+    auto times = sio::run_until(main_loop_.get_executor(), *main_, pool_.spread(disk, part),
+                                sio::idle::backoff{.spin_for = std::chrono::nanoseconds(0)});
     auto first = clock_type::time_point::max();
     auto last = clock_type::time_point::min();
     for (auto& time : times) {
@@ -152,8 +156,8 @@ nlohmann::json measure(std::size_t threads, const sio::bdev_desc& disk, sio::thr
       const auto& candidate = bench::scaling_candidates[(i + round) % bench::compared];
       const std::chrono::duration<double> took = all.run(candidate, disk, o, none);
       if (round == 0) continue;
-      iops[std::string(candidate.name)].push_back(
-          static_cast<double>(o.count) * static_cast<double>(threads) / took.count());
+      iops[std::string(candidate.name)].push_back(static_cast<double>(o.count) *
+                                                  static_cast<double>(threads) / took.count());
     }
   }
   return {{"threads", threads}, {"iops", iops}};
@@ -167,7 +171,8 @@ void run_once(const sio::bdev_desc& disk, sio::thread& main, const options& o) {
   }
   const mark_writer marks(o.marks);
   const mark_writer none("");
-  world all(o.threads.front());
+  // Under valgrind, which runs one thread at a time, one that spins is in the way of the others.
+  world all(o.threads.front(), sio::idle::backoff{.spin_for = std::chrono::nanoseconds(0)});
   all.attach(main);
   all.run(*found, disk, o, none);  // what is done once
   marks.write_modules();

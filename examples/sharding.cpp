@@ -29,8 +29,8 @@ bool has_stamps(std::span<const std::byte> blocks, std::uint64_t first, std::siz
 }
 
 // [lane]
-// One of the requests in flight: every depth-th chunk of the part, filled and read back. Returns how
-// many of its blocks held what they should.
+// One of the requests in flight: every depth-th chunk of the part, filled and read back. Returns
+// how many of its blocks held what they should.
 sio::task<sio::result<std::uint64_t>> lane(sio::io_channel& disk, sio::shard part,
                                            std::uint64_t number) {
   const std::size_t block = disk.block_size();
@@ -91,7 +91,8 @@ sio::task<sio::result<void>> app() {
     std::cout << *each[i] << " verified\n";
   }
 
-  // Where there is nothing to bring back: the first failure stops the others, and is what comes out.
+  // Where there is nothing to bring back: the first failure stops the others, and is what comes
+  // out.
   auto unmap = [](sio::io_channel& channel, sio::shard part) -> sio::task<sio::result<void>> {
     co_return co_await channel.unmap_blocks(part.first, part.count);
   };

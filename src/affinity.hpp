@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The cores that the calling OS thread may run on: kept over SPDK's start, which narrows them to one;
-// listed; narrowed on purpose.
+// The cores that the calling OS thread may run on: kept over SPDK's start, which narrows them to
+// one; listed; narrowed on purpose.
 #pragma once
 
 #include <spdk_io/abi.hpp>

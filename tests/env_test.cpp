@@ -5,6 +5,7 @@
 
 #include <spdk_io/env.hpp>
 #include <spdk_io/thread.hpp>
+#include <spdk_io/thread_pool.hpp>
 
 #include <gtest/gtest.h>
 

@@ -73,7 +73,8 @@ TEST(fatal, a_spawned_thread_joined_on_its_own_os_thread) {
     (void)worker->ref().call([&] { worker.reset(); }).get();
   });
   EXPECT_TRUE(aborted_with(
-      end, "spdk-io: thread \"worker\" was joined on its own OS thread, and would wait for itself"));
+      end,
+      "spdk-io: thread \"worker\" was joined on its own OS thread, and would wait for itself"));
 }
 
 TEST(fatal, a_thread_pool_destroyed_on_one_of_its_own_threads) {

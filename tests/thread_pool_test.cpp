@@ -53,8 +53,7 @@ TEST(thread_pool, has_os_threads_of_its_own) {
   auto pool = pool_of(3);
   ASSERT_EQ(pool.size(), 3u);
   auto each = run(pool.spread([] {
-    return std::pair(std::this_thread::get_id(),
-                     std::string(must(sio::thread::current()).name()));
+    return std::pair(std::this_thread::get_id(), std::string(must(sio::thread::current()).name()));
   }));
   std::set<std::thread::id> ids{std::this_thread::get_id()};
   for (std::size_t i = 0; i < each.size(); ++i) {
@@ -117,7 +116,8 @@ TEST(thread_pool, is_pinned_to_chosen_cores) {
   EXPECT_EQ(must(run(pool[0].call([] { return cores_here(); }))), std::vector<std::uint32_t>{last});
   auto loose = must(sio::thread_pool::start({.threads = 3, .cores = {last}}));
   EXPECT_EQ(loose.size(), 3u);
-  EXPECT_EQ(must(run(loose[2].call([] { return cores_here(); }))), std::vector<std::uint32_t>{last});
+  EXPECT_EQ(must(run(loose[2].call([] { return cores_here(); }))),
+            std::vector<std::uint32_t>{last});
 }
 
 TEST(thread_pool, that_spins) {
@@ -125,7 +125,8 @@ TEST(thread_pool, that_spins) {
   for (auto& each : run(pool.spread([](std::size_t i) { return i; }))) must(each);
 }
 
-// --- where it cannot be ---------------------------------------------------------------------------
+// --- where it cannot be
+// ---------------------------------------------------------------------------
 
 TEST(thread_pool, on_a_core_that_is_not_allowed_is_an_error) {
   std::jthread([] {
@@ -145,8 +146,8 @@ TEST(thread_pool, on_a_core_that_is_not_allowed_is_an_error) {
 TEST(thread_pool, pinned_with_more_threads_than_cores_is_an_error) {
   const std::uint32_t core = cores_here().front();
   auto pool = sio::thread_pool::start({.threads = 2, .name = "p", .pin = true, .cores = {core}});
-  EXPECT_EQ(message_of(pool), "thread_pool \"p\": cannot pin 2 threads to 1 cores (" +
-                                  std::to_string(core) + ")");
+  EXPECT_EQ(message_of(pool),
+            "thread_pool \"p\": cannot pin 2 threads to 1 cores (" + std::to_string(core) + ")");
   EXPECT_EQ(pool.error(), std::errc::invalid_argument);
 }
 
@@ -159,7 +160,8 @@ TEST(thread_pool, that_fails_half_way_joins_what_was_started) {
   EXPECT_EQ(sio::thread::count(), count);
 }
 
-// --- what is spread -------------------------------------------------------------------------------
+// --- what is spread
+// -------------------------------------------------------------------------------
 
 TEST(spread, brings_results_back_in_order) {
   auto pool = pool_of(4);
@@ -243,8 +245,8 @@ TEST(spread, rethrows_the_first_exception_in_order_when_all_have_ended) {
   }
   EXPECT_EQ(ended, 3);
   EXPECT_THROW(run(pool.spread([](std::size_t index) {
-    if (index == 2) throw std::logic_error("plain");
-  })),
+                 if (index == 2) throw std::logic_error("plain");
+               })),
                std::logic_error);
 }
 
@@ -252,11 +254,11 @@ TEST(spread, hands_a_request_to_stop_on_to_all) {
   auto pool = pool_of(3);
   sio::local_stop_source stop;
   std::atomic<int> begun{0};
-  started work(sio::with_stop_token(stop.get_token(),
-                                    pool.spread([&]() -> sio::task<sio::result<void>> {
-                                      ++begun;
-                                      co_return co_await sio::sleep_for(1h);
-                                    })));
+  started work(
+      sio::with_stop_token(stop.get_token(), pool.spread([&]() -> sio::task<sio::result<void>> {
+        ++begun;
+        co_return co_await sio::sleep_for(1h);
+      })));
   poll_until([&] { return begun == 3; });
   EXPECT_FALSE(work.done());
   stop.request_stop();
@@ -317,20 +319,21 @@ TEST(spread, from_an_os_thread_without_an_spdk_thread) {
   }).join();
 }
 
-// --- devices --------------------------------------------------------------------------------------
+// --- devices
+// --------------------------------------------------------------------------------------
 
 TEST(spread, over_a_device_gives_each_thread_its_own_channel) {
   auto disk = open_malloc("m0");
   auto pool = pool_of(3);
-  auto each = run(pool.spread(disk, [](sio::io_channel& channel, std::size_t index)
-                                        -> sio::task<sio::result<const void*>> {
-    auto buffer = must(sio::dma_buffer::zeroed(512));
-    std::ranges::fill(buffer, static_cast<std::byte>(index + 1));
-    if (auto r = co_await channel.write(buffer, index * 512); !r) {
-      co_return std::unexpected(r.error());
-    }
-    co_return channel.native_handle();
-  }));
+  auto each = run(pool.spread(
+      disk, [](sio::io_channel& channel, std::size_t index) -> sio::task<sio::result<const void*>> {
+        auto buffer = must(sio::dma_buffer::zeroed(512));
+        std::ranges::fill(buffer, static_cast<std::byte>(index + 1));
+        if (auto r = co_await channel.write(buffer, index * 512); !r) {
+          co_return std::unexpected(r.error());
+        }
+        co_return channel.native_handle();
+      }));
   std::set<const void*> channels{must(disk.channel()).native_handle()};
   for (auto& r : each) EXPECT_TRUE(channels.insert(must(r)).second);
   auto all = must(sio::dma_buffer::zeroed(3 * 512));
@@ -343,9 +346,8 @@ TEST(spread, over_a_device_gives_each_thread_its_own_channel) {
 TEST(spread, over_a_device_calls_plain_functions_too) {
   auto disk = open_null("n0");
   auto pool = pool_of(2);
-  for (auto& each : run(pool.spread(disk, [](sio::io_channel& channel) {
-         return channel.block_size();
-       }))) {
+  for (auto& each :
+       run(pool.spread(disk, [](sio::io_channel& channel) { return channel.block_size(); }))) {
     EXPECT_EQ(must(each), 512u);
   }
   must(run(pool.for_each_thread(disk, [](sio::io_channel&, std::size_t) {})));
@@ -363,8 +365,7 @@ TEST(spread, over_a_device_that_is_closed_gives_each_an_error) {
     ASSERT_FALSE(each);
     EXPECT_EQ(each.error(), std::errc::no_such_device) << each.error();
   }
-  auto r = run(pool.for_each_thread(
-      *disk, [](sio::io_channel&) -> sio::task<void> { co_return; }));
+  auto r = run(pool.for_each_thread(*disk, [](sio::io_channel&) -> sio::task<void> { co_return; }));
   ASSERT_FALSE(r);
   EXPECT_EQ(r.error(), std::errc::no_such_device) << r.error();
 }
@@ -442,7 +443,8 @@ TEST(for_each_thread, is_success_when_all_are) {
   EXPECT_EQ(called, 3);
 }
 
-// --- the end --------------------------------------------------------------------------------------
+// --- the end
+// --------------------------------------------------------------------------------------
 
 TEST(thread_pool, asked_to_stop_stops_its_work_and_takes_no_more) {
   auto pool = pool_of(2);
@@ -493,6 +495,7 @@ TEST(thread_pool, joined_while_work_is_under_way_lets_it_do_its_last_io) {
     ++begun;
     auto slept = co_await sio::sleep_for(1h);
     EXPECT_EQ(message_of(slept), "sleep: stopped on request");
+    if (auto r = co_await sio::unstoppable(sio::sleep_for(1ms)); !r) co_return r;
     for (int i = 0; i < 20; ++i) {
       if (auto r = co_await sio::unstoppable(channel.write(buffer, index * 512)); !r) co_return r;
     }
@@ -594,18 +597,19 @@ TEST(thread_pool, in_a_thread_of_another_pool) {
   EXPECT_EQ(must(each[1]), 4u);
 }
 
-// --- orders of destruction ------------------------------------------------------------------------
+// --- orders of destruction
+// ------------------------------------------------------------------------
 
 TEST(thread_pool, goes_before_or_after_the_handle_of_a_device) {
   must(run(sio::create_bdev(sio::null_bdev{.name = "n0", .size = 1 << 20})));
   for (bool pool_first : {true, false}) {
     std::optional<sio::bdev_desc> disk = must(sio::bdev_desc::open("n0"));
     std::optional<sio::thread_pool> pool = pool_of(2);
-    must(run(pool->for_each_thread(*disk, [](sio::io_channel& channel)
-                                              -> sio::task<sio::result<void>> {
-      auto buffer = must(sio::dma_buffer::zeroed(512));
-      co_return co_await channel.read(buffer, 0);
-    })));
+    must(run(
+        pool->for_each_thread(*disk, [](sio::io_channel& channel) -> sio::task<sio::result<void>> {
+          auto buffer = must(sio::dma_buffer::zeroed(512));
+          co_return co_await channel.read(buffer, 0);
+        })));
     pool_first ? pool.reset() : disk.reset();
     pool_first ? disk.reset() : pool.reset();
   }
@@ -636,7 +640,8 @@ TEST(thread_pool, goes_while_its_work_is_destroyed_afterwards) {
   EXPECT_EQ(alive.use_count(), 1);
 }
 
-// --- under load -----------------------------------------------------------------------------------
+// --- under load
+// -----------------------------------------------------------------------------------
 
 struct load {
   std::atomic<std::uint64_t> done{0};

@@ -33,7 +33,8 @@ struct thread_pool_options {
 };
 
 // A fixed number of threads as thread::spawn() makes them. Each has its own loop, and its own
-// channel of each device it uses; nothing is written for an I/O that another thread reads or writes.
+// channel of each device it uses; nothing is written for an I/O that another thread reads or
+// writes.
 //
 // Work is handed to all of them by spread(), for_each_thread() and for_each_shard(), or to one by
 // its thread_ref, as for any other thread. What these return is a task: nothing begins before it is
@@ -49,10 +50,10 @@ struct thread_pool_options {
 // messages that were accepted run, I/O in flight completes, new I/O is refused. Work that does not
 // heed its token is waited for.
 //
-// Thread: start(), join() and the destructor on any OS thread but the pool's own: there they end the
-// program with a message, since they would wait for themselves. While join() waits, no user code
-// runs on its OS thread: where work of the pool waits for a call to that thread, co_await stop()
-// first. The rest may be used on any thread, not at the same time as these.
+// Thread: start(), join() and the destructor on any OS thread but the pool's own: there they end
+// the program with a message, since they would wait for themselves. While join() waits, no user
+// code runs on its OS thread: where work of the pool waits for a call to that thread, co_await
+// stop() first. The rest may be used on any thread, not at the same time as these.
 class thread_pool {
  public:
   // Errors: no env; a core that the caller may not run on, or fewer cores than threads that are to
@@ -79,8 +80,8 @@ class thread_pool {
   [[nodiscard]] auto spread(F f) const {
     return detail::spread_work(state_, detail::by_index(std::move(f)));
   }
-  // The same for f(io_channel&, index), or f(io_channel&), with each thread's own channel of `disk`,
-  // which lives as long as f runs. Where there is none, its error is that thread's result.
+  // The same for f(io_channel&, index), or f(io_channel&), with each thread's own channel of
+  // `disk`, which lives as long as f runs. Where there is none, its error is that thread's result.
   template <class F>
   [[nodiscard]] auto spread(const bdev_desc& disk, F f) const {
     return detail::spread_work(state_, detail::by_channel(disk, std::move(f)));
@@ -108,17 +109,17 @@ class thread_pool {
   template <class F>
   [[nodiscard]] task<result<void>> for_each_shard(const bdev_desc& disk, std::uint64_t count,
                                                   F f) const {
-    return detail::for_each_work(state_, parts(count),
-                                 detail::by_channel_and_shard(disk, count, parts(count),
-                                                              std::move(f)));
+    return detail::for_each_work(
+        state_, parts(count),
+        detail::by_channel_and_shard(disk, count, parts(count), std::move(f)));
   }
 
   // Asks all work of the pool to stop, and takes on no more. Any OS thread; does not wait.
   void request_stop() noexcept;
 
   // The same, and done when the work has ended, on all threads; these go on until join(). Not from
-  // work of the pool, which would wait for itself. Not stopped by requests. Error: no SPDK thread is
-  // attached where it is awaited.
+  // work of the pool, which would wait for itself. Not stopped by requests. Error: no SPDK thread
+  // is attached where it is awaited.
   [[nodiscard]] task<result<void>> stop() const { return detail::stop_work(state_); }
 
   // request_stop(), and waits until all has ended. Done at once the second time.

@@ -31,8 +31,7 @@ namespace spdk_io::inline SPDK_IO_ABI::detail {
 // Kept by the pool, by its threads, and by whatever is spread over them.
 class pool_state {
  public:
-  pool_state(std::string name, std::size_t threads)
-      : name_(std::move(name)), running_(threads) {}
+  pool_state(std::string name, std::size_t threads) : name_(std::move(name)), running_(threads) {}
 
   const std::string& name() const noexcept { return name_; }
 
@@ -99,7 +98,8 @@ auto call_plain(const F& f, Arguments&&... arguments) {
   }
 }
 
-// --- the function of a user, as one of the index of a thread ----------------------------------------
+// --- the function of a user, as one of the index of a thread
+// ----------------------------------------
 
 template <class F>
 auto by_index(F f) {
@@ -170,7 +170,8 @@ auto by_channel_and_shard(const bdev_desc& disk, std::uint64_t count, std::size_
   };
 }
 
-// --- such a function on the threads of a pool ---------------------------------------------------------
+// --- such a function on the threads of a pool
+// ---------------------------------------------------------
 
 // On the thread. The pool's token is heard there, not where the work was handed out: join() may be
 // holding up that thread.
