@@ -33,8 +33,7 @@ struct thread_pool_options {
 };
 
 // A fixed number of threads as thread::spawn() makes them. Each has its own loop, and its own
-// channel of each device it uses; nothing is written for an I/O that another thread reads or
-// writes.
+// channel of each device it uses.
 //
 // Work is handed to all of them by spread(), for_each_thread() and for_each_shard(), or to one by
 // its thread_ref, as for any other thread. What these return is a task: nothing begins before it is
