@@ -12,6 +12,7 @@ import sys
 
 import counts
 import files
+import sharing
 import small
 import spdk_tools
 
@@ -119,6 +120,16 @@ def spread(build, counting, environment, count, rounds, numbers):
     return out
 
 
+def scaling(build, counting, count, rounds):
+    """I/O per second by 1, 2, … OS threads, and the cache lines that they share."""
+    program = os.path.join(build, "bench", "spdk-io-scaling")
+    say("several OS threads")
+    timed = subprocess.run([program, "--count", str(count), "--rounds", str(rounds)], check=True,
+                           stdout=subprocess.PIPE, text=True)
+    say("what they share")
+    return json.loads(timed.stdout) | {"sharing": sharing.measure(program, environment=counting)}
+
+
 def up_to(most, factor):
     """1, then each time that many times more."""
     out = [1]
@@ -169,6 +180,7 @@ def main():
     results["growth"] = growth(o.build, counting, o.most)
     results["spread"] = spread(o.build, counting, environment, o.count, o.rounds, {
         "devices": up_to(o.most_devices, 10), "threads": up_to(o.most_threads, 2)})
+    results["scaling"] = scaling(o.build, counting, o.count, o.rounds)
     frames = {"gcc": o.build, "clang": o.clang_build}
     results["frames"] = {
         name: json.loads(

@@ -329,6 +329,54 @@ def spread(page, r, what, names):
                  {n: points(n) for n in names})
 
 
+def scaling(page, r):
+    part = r.get("scaling")
+    what = f"cache lines written for each I/O that another OS thread touches, more than with raw callbacks ({r['provider']})"
+    shared = (part or {}).get("sharing", {}).get("lines")
+    if shared:
+        more = len(shared["co_await"]) - len(shared["raw"])
+        page.target(what, "0", f"{max(more, 0)}", more <= 0)
+    else:
+        page.not_measured(what, "0")
+    if not part:
+        return
+    page.add("### Over OS threads", "",
+             f"Each has an SPDK thread, a core and a channel of its own, and {part['depth']} I/O in flight on the one null "
+             f"device: {part['count']:,} I/O on each, in each of {part['rounds']} rounds. Millions of I/O per second in all; "
+             "then against raw callbacks on as many threads, and against as many times one thread.", "")
+    names = ("raw", "co_await")
+    one = {n: statistics.median(part["rows"][0]["iops"][n]) for n in names}
+    rows = []
+    for row in part["rows"]:
+        each = row["iops"]
+        rows.append([row["threads"]] + [with_spread([v / 1e6 for v in each[n]], 2) for n in names] +
+                    [with_spread(ratios(each["co_await"], each["raw"]), 2)] +
+                    [f"{statistics.median(each[n]) / one[n] / row['threads'] * part['rows'][0]['threads']:.2f}"
+                     for n in names])
+    page.add(table(["OS threads", "`raw`", "`co_await`", "`co_await` ÷ `raw`", "`raw` ÷ threads × one",
+                    "`co_await` ÷ threads × one"], rows))
+    sharing_table(page, part["sharing"])
+
+
+def sharing_table(page, part):
+    if part.get("skipped"):
+        page.add(f"Shared cache lines: not run ({part['skipped']}).", "")
+    if not part["lines"]:
+        return
+    page.add(f"Cache lines that one of {part['threads']} threads writes and another one reads or writes, each more often "
+             f"than {part['limit']:g} times for each I/O: all memory accesses of {part['count']:,} I/O on each thread were "
+             "traced (`scripts/check-sharing`). `shared` is `co_await` with a counter that all threads add to, to see "
+             "that it is found.", "")
+    rows = []
+    for candidate, lines in part["lines"].items():
+        for line in lines:
+            by = "; ".join(f"{each['what']} by `{short_name(each['function'])}`" for each in line["by"])
+            rows.append([f"`{candidate}`", f"`{short_name(line['where'])}`", f"{line['per_io']:.2f}", by])
+        if not lines:
+            rows.append([f"`{candidate}`", "none", "", ""])
+    page.add(table(["candidate", "line", "for each I/O", "by"], rows))
+
+
 def messages(page, r):
     what = f"`call` round trip ÷ raw message round trip, time ({r['provider']})"
     if "messages" not in r:
@@ -498,7 +546,7 @@ def section(page, r):
              f"Linux {m['kernel']}; {r['compiler']}, release build.", "")
     if r["provider"] != "spdk":
         page.add("lite's null device is not SPDK's: what is added to it counts here, not the ratios.", "")
-    for part in (overhead, counted, profiled, growing, messages, streams, sizes, files, tools):
+    for part in (overhead, counted, profiled, growing, scaling, messages, streams, sizes, files, tools):
         part(page, r)
 
 

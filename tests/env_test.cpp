@@ -5,6 +5,7 @@
 
 #include <spdk_io/env.hpp>
 #include <spdk_io/thread.hpp>
+#include <spdk_io/thread_pool.hpp>
 
 #include <gtest/gtest.h>
 
@@ -110,6 +111,10 @@ TEST(env, a_thread_needs_it) {
   EXPECT_EQ(thread.error().message(),
             "thread \"early\": no environment (call spdk_io::env::start() first and keep it)");
   EXPECT_FALSE(sio::thread::create("early"));
+  auto pool = sio::thread_pool::start({.threads = 2, .name = "early"});
+  ASSERT_FALSE(pool);
+  EXPECT_EQ(pool.error().message(),
+            "thread \"early-0\": no environment (call spdk_io::env::start() first and keep it)");
 }
 
 // Options that SPDK need not see: after them a start is still possible.

@@ -67,6 +67,27 @@ TEST(fatal, an_exception_while_a_thread_ends) {
       aborted_with(end, "in a continuation that ran while thread \"main\" ended: too late"));
 }
 
+TEST(fatal, a_spawned_thread_joined_on_its_own_os_thread) {
+  auto end = with_thread([](sio::thread&) {
+    std::optional<sio::spawned_thread> worker = sio::thread::spawn("worker").value();
+    (void)worker->ref().call([&] { worker.reset(); }).get();
+  });
+  EXPECT_TRUE(aborted_with(
+      end,
+      "spdk-io: thread \"worker\" was joined on its own OS thread, and would wait for itself"));
+}
+
+TEST(fatal, a_thread_pool_destroyed_on_one_of_its_own_threads) {
+  auto end = with_thread([](sio::thread&) {
+    std::optional<sio::thread_pool> pool =
+        sio::thread_pool::start({.threads = 2, .name = "workers"}).value();
+    (void)(*pool)[1].call([&] { pool.reset(); }).get();
+  });
+  EXPECT_TRUE(aborted_with(end,
+                           "spdk-io: thread_pool \"workers\" was joined or destroyed on its own "
+                           "thread \"workers-1\", and would wait for itself"));
+}
+
 struct plain_coroutine {
   struct promise_type {
     plain_coroutine get_return_object() {

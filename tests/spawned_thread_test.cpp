@@ -133,6 +133,17 @@ TEST(spawned_thread, an_impossible_name_is_an_error) {
   EXPECT_EQ(sio::thread::count(), count);
 }
 
+// The device is closed there once no thread has a channel of it, this one neither.
+TEST(spawned_thread, joined_where_a_channel_of_its_device_is) {
+  must(run(sio::create_bdev(sio::null_bdev{.name = "n0", .size = 1 << 20})));
+  auto t = must(sio::thread::spawn("opener"));
+  auto disk = must(run(t.ref().call([] { return sio::bdev_desc::open("n0"); })));
+  auto channel = must(disk.channel());
+  t.join();
+  EXPECT_TRUE(disk.closed());
+  EXPECT_EQ(channel.native_handle(), nullptr);
+}
+
 TEST(spawned_thread, may_spawn_further_ones) {
   std::atomic<int> got{0};
   {

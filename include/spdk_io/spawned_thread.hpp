@@ -9,13 +9,17 @@
 #include <spdk_io/thread.hpp>
 #include <spdk_io/thread_ref.hpp>
 
+#include <atomic>
 #include <concepts>
+#include <cstdint>
 #include <functional>
+#include <memory>
 #include <stop_token>
 #include <string_view>
 #include <thread>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace spdk_io::inline SPDK_IO_ABI {
 
@@ -28,6 +32,7 @@ class spawned_thread {
   spawned_thread& operator=(spawned_thread&& other) noexcept {
     join();
     ref_ = std::move(other.ref_);
+    ended_ = std::move(other.ended_);
     os_thread_ = std::move(other.os_thread_);
     return *this;
   }
@@ -37,18 +42,27 @@ class spawned_thread {
 
   // Asks it to stop, without waiting. main sees it through its stop token, if it takes one.
   void request_stop() noexcept;
-  // Asks it to stop and waits until it has ended. Not from the thread itself.
+  // Asks it to stop and waits until it has ended; meanwhile the SPDK threads of this OS thread are
+  // polled, without user code: a call to one of them would be waited for in vain. From the thread
+  // itself, as its destruction there, it ends the program with a message.
   void join() noexcept;
 
  private:
   friend class thread;
+  friend class thread_pool;
   using main_function = std::move_only_function<task<void>(thread&, std::stop_token)>;
-  spawned_thread(thread_ref ref, std::jthread os_thread) noexcept
-      : ref_(std::move(ref)), os_thread_(std::move(os_thread)) {}
+  spawned_thread(thread_ref ref, std::shared_ptr<std::atomic<bool>> ended,
+                 std::jthread os_thread) noexcept
+      : ref_(std::move(ref)), ended_(std::move(ended)), os_thread_(std::move(os_thread)) {}
+  // It may run on `cores` only, as the system numbers them; empty: where its maker may.
   static result<spawned_thread> start(std::string_view name, main_function main,
-                                      idle_policy policy);
+                                      idle_policy policy, std::vector<std::uint32_t> cores = {});
+  bool is_this_os_thread() const noexcept {
+    return os_thread_.get_id() == std::this_thread::get_id();
+  }
 
   thread_ref ref_;
+  std::shared_ptr<std::atomic<bool>> ended_;
   std::jthread os_thread_;
 };
 

@@ -50,6 +50,7 @@
 #include <spdk_io/run_loop.hpp>
 #include <spdk_io/run_on.hpp>
 #include <spdk_io/run_until.hpp>
+#include <spdk_io/shard.hpp>
 #include <spdk_io/sleep_for.hpp>
 #include <spdk_io/spawned_thread.hpp>
 #include <spdk_io/stacked_bdev_options.hpp>
@@ -62,6 +63,7 @@
 #include <spdk_io/task.hpp>
 #include <spdk_io/task_scope.hpp>
 #include <spdk_io/thread.hpp>
+#include <spdk_io/thread_pool.hpp>
 #include <spdk_io/thread_ref.hpp>
 #include <spdk_io/transform.hpp>
 #include <spdk_io/when_all.hpp>
