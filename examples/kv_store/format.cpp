@@ -76,7 +76,9 @@ class reader {
 bool checksum_is_right(bytes_view of) noexcept {
   return reader(of).number<std::uint32_t>() == crc32c(of.subspan(4));
 }
-void fill_checksum_in(std::span<std::byte> of) noexcept { writer(of).number(crc32c(of.subspan(4))); }
+void fill_checksum_in(std::span<std::byte> of) noexcept {
+  writer(of).number(crc32c(of.subspan(4)));
+}
 
 }  // namespace
 

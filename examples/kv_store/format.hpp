@@ -26,10 +26,10 @@ std::uint32_t crc32c(bytes_view data) noexcept;
 // Says which area holds the log. Copy (generation % 2) is written, so that the other one stays
 // whole whatever becomes of the write.
 struct superblock {
-  std::uint64_t store = 0;       // a random number, so that no other store's remains are taken
-  std::uint64_t generation = 0;  // of this superblock; the valid copy with the higher one counts
-  std::uint64_t epoch = 0;       // of the log: records of another epoch are remains
-  std::uint64_t area_size = 0;   // bytes, of each of the two
+  std::uint64_t store = 0;        // a random number, so that no other store's remains are taken
+  std::uint64_t generation = 0;   // of this superblock; the valid copy with the higher one counts
+  std::uint64_t epoch = 0;        // of the log: records of another epoch are remains
+  std::uint64_t area_size = 0;    // bytes, of each of the two
   std::uint32_t record_size = 0;  // bytes, of the longest record
   std::uint32_t block_size = 0;   // bytes; records begin at multiples of it
   std::uint32_t area = 0;         // 0 or 1

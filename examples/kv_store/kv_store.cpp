@@ -35,7 +35,8 @@ std::size_t longest_operation(const superblock& super) noexcept {
 // operation short of full.
 std::uint64_t capacity_of(const superblock& super) noexcept {
   const std::uint64_t records = super.area_size / super.record_size;
-  const std::uint64_t filled = super.record_size - record_header_bytes - longest_operation(super) + 1;
+  const std::uint64_t filled =
+      super.record_size - record_header_bytes - longest_operation(super) + 1;
   return (records - std::max<std::uint64_t>(2, records / 4)) * filled;
 }
 
@@ -93,10 +94,10 @@ sio::task<sio::result<void>> kv_store::format(block_device& device, format_optio
                    .record_size = options.record_size,
                    .block_size = block};
   if (fresh.area_size / fresh.record_size < fewest_records) {
-    co_return std::unexpected(refused(
-        std::errc::invalid_argument, sio::operation_kind::write,
-        "a device of " + std::to_string(device.size()) + " bytes is too small for records of " +
-            std::to_string(fresh.record_size)));
+    co_return std::unexpected(refused(std::errc::invalid_argument, sio::operation_kind::write,
+                                      "a device of " + std::to_string(device.size()) +
+                                          " bytes is too small for records of " +
+                                          std::to_string(fresh.record_size)));
   }
   co_return co_await renew_superblocks(device, fresh);
 }
@@ -185,9 +186,9 @@ sio::task<sio::result<bool>> kv_store::erase(std::string_view key) {
 
 sio::result<void> kv_store::check_key(std::string_view key) const {
   if (!key.empty() && key.size() <= max_key_size) return {};
-  return std::unexpected(refused(std::errc::invalid_argument, sio::operation_kind::write,
-                                 "a key of " + std::to_string(key.size()) +
-                                     " bytes; from 1 to 255 it may have"));
+  return std::unexpected(
+      refused(std::errc::invalid_argument, sio::operation_kind::write,
+              "a key of " + std::to_string(key.size()) + " bytes; from 1 to 255 it may have"));
 }
 
 sio::task<sio::result<bool>> kv_store::change(operation what) {
@@ -275,10 +276,10 @@ void kv_store::decide(request& r, record_builder& record, std::uint64_t& live) {
   const std::uint64_t old = was_there ? found->second.size : 0;
   const std::uint64_t now = what.value ? encoded_size(what) : 0;
   if (what.value && live - old + now > capacity_of(super_)) {
-    r.set_outcome(std::unexpected(refused(
-        std::errc::no_space_on_device, sio::operation_kind::write,
-        "full: " + std::to_string(live) + " of " + std::to_string(capacity_of(super_)) +
-            " bytes are taken, " + std::to_string(now) + " more were to be stored")));
+    r.set_outcome(std::unexpected(
+        refused(std::errc::no_space_on_device, sio::operation_kind::write,
+                "full: " + std::to_string(live) + " of " + std::to_string(capacity_of(super_)) +
+                    " bytes are taken, " + std::to_string(now) + " more were to be stored")));
     return;
   }
   r.set_outcome(was_there);
@@ -398,9 +399,9 @@ sio::task<sio::result<std::optional<bytes>>> kv_store::get(std::string_view key)
 
     const auto what = verified_operation(operation_in(where, buffer->bytes()));
     if (!what || !what->value || what->key != key) {
-      co_return std::unexpected(refused(std::errc::io_error, sio::operation_kind::read,
-                                        "what lies at " + std::to_string(where.offset) +
-                                            " is not what was written there"));
+      co_return std::unexpected(refused(
+          std::errc::io_error, sio::operation_kind::read,
+          "what lies at " + std::to_string(where.offset) + " is not what was written there"));
     }
     co_return bytes(what->value->begin(), what->value->end());
   }

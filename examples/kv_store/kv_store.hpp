@@ -61,8 +61,8 @@ class kv_store {
   static sio::task<sio::result<void>> format(block_device& device, format_options options = {});
 
   // Reads the log, up to the first record that was not completed. Errors: no_such_device_or_address
-  // (no store is there), io_error (it is damaged), not_supported (another version, or other blocks),
-  // the device's.
+  // (no store is there), io_error (it is damaged), not_supported (another version, or other
+  // blocks), the device's.
   static sio::task<sio::result<std::unique_ptr<kv_store>>> open(block_device& device);
 
   kv_store(const kv_store&) = delete;
@@ -135,8 +135,9 @@ class kv_store {
   std::optional<sio::dma_pool> value_buffers_;
   std::optional<log_writer> log_;
 
-  std::deque<request*> queue_;   // in the order of the calls
-  std::vector<request*> taken_;  // out of the queue, and not acknowledged; null: nobody waits for it
+  std::deque<request*> queue_;  // in the order of the calls
+  std::vector<request*>
+      taken_;  // out of the queue, and not acknowledged; null: nobody waits for it
   bool writing_ = false;
   bool closed_ = false;
   std::optional<sio::error> failure_;

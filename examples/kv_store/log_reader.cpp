@@ -45,7 +45,8 @@ sio::task<sio::result<std::optional<log_record>>> log_reader::end_or_damage() {
 
 std::optional<record_header> log_reader::header_at(std::uint64_t position) const noexcept {
   const auto header = decode_header(bytes_view(window_).subspan(position - window_begin_));
-  if (!header || header->store != super_.store || header->epoch != super_.epoch) return std::nullopt;
+  if (!header || header->store != super_.store || header->epoch != super_.epoch)
+    return std::nullopt;
   if (header->length < record_header_bytes || header->length > super_.record_size) {
     return std::nullopt;
   }

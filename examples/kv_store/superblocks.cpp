@@ -15,14 +15,14 @@ sio::error refused(std::errc code, const std::string& why) {
 
 sio::result<void> check(const superblock& super, const block_device& device) {
   if (super.block_size == 0 || super.block_size % device.block_size() != 0) {
-    return std::unexpected(refused(
-        std::errc::not_supported, "the store has blocks of " + std::to_string(super.block_size) +
-                                      " bytes, the device of " +
-                                      std::to_string(device.block_size())));
+    return std::unexpected(refused(std::errc::not_supported,
+                                   "the store has blocks of " + std::to_string(super.block_size) +
+                                       " bytes, the device of " +
+                                       std::to_string(device.block_size())));
   }
   if (super.area_size > device.size() || super.area_end(1) > device.size()) {
-    return std::unexpected(refused(std::errc::io_error,
-                                   "the device has become smaller than the store on it"));
+    return std::unexpected(
+        refused(std::errc::io_error, "the device has become smaller than the store on it"));
   }
   return {};
 }
