@@ -1,14 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What lies on the device: two superblocks, then two areas, of which one holds the log. All numbers
-// are little-endian.
-//
-//   superblock 0 | superblock 1 | area 0 | area 1
-//
-// The log is a sequence of records, each of which begins at a block and was written by one write:
-//   checksum 4 | magic 4 | store 8 | epoch 8 | sequence 8 | length 4 | operations 4 | operation ...
-// and an operation is
-//   checksum 4 | value size 4 (all ones: erased) | key size 2 | zero 2 | key | value
-// Checksums are CRC-32C of what follows them, to the end of the record or operation.
+// The bytes on the device: superblocks, records, operations.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +7,18 @@
 #include <optional>
 #include <span>
 #include <string_view>
+
+// [layout]
+//   superblock 0 | superblock 1 | area 0 | area 1
+//
+// A superblock has a block of its own. One of the areas holds the log, which is a sequence of
+// records. Each of them begins with a block and is written by one write:
+//   checksum 4 | magic 4 | store 8 | epoch 8 | sequence 8 | length 4 | operations 4 | operation ...
+// and an operation is
+//   checksum 4 | value size 4 (all ones: erased) | key size 2 | zero 2 | key | value
+// Numbers are little-endian, sizes in bytes. Checksums are CRC-32C of what follows them, to the end
+// of the superblock, record or operation.
+// [/layout]
 
 namespace kv {
 

@@ -66,7 +66,6 @@ class kv_store::request {
 
   const operation& what() const noexcept { return what_; }
   void set_outcome(sio::result<bool> outcome) noexcept { outcome_ = outcome; }
-  // Was there something to be written?
   bool succeeds() const noexcept { return outcome_.has_value(); }
   void resume() noexcept { std::exchange(waiting_, nullptr).resume(); }
 
@@ -188,7 +187,7 @@ sio::result<void> kv_store::check_key(std::string_view key) const {
   if (!key.empty() && key.size() <= max_key_size) return {};
   return std::unexpected(
       refused(std::errc::invalid_argument, sio::operation_kind::write,
-              "a key of " + std::to_string(key.size()) + " bytes; from 1 to 255 it may have"));
+              "a key of " + std::to_string(key.size()) + " bytes; it must have from 1 to 255"));
 }
 
 sio::task<sio::result<bool>> kv_store::change(operation what) {
@@ -318,7 +317,8 @@ void kv_store::acknowledge(const sio::result<void>& written) {
 
 sio::task<sio::result<void>> kv_store::close() {
   closed_ = true;
-  if (auto r = co_await scope_.join(); !r) co_return r;
+  // A stop request would reach what is being written, and fail it.
+  if (auto r = co_await sio::unstoppable(scope_.join()); !r) co_return r;
   if (failure_) co_return std::unexpected(*failure_);
   co_return sio::result<void>();
 }

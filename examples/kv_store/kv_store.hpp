@@ -78,8 +78,8 @@ class kv_store {
   // operation_not_permitted (closed), the device's.
   sio::task<sio::result<std::optional<bytes>>> get(std::string_view key);
 
-  // Waits for what was put and erased; nothing more can be. Gives the error that has ended writing,
-  // if one has. A stop request aborts what is being written, which is a failure like any other.
+  // Waits for what was put and erased, whether it is asked to stop or not; nothing more can be. Gives
+  // the error that has ended writing, if one has. One call at a time.
   sio::task<sio::result<void>> close();
 
   std::vector<std::string> keys() const;  // in no order

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// kv: a key-value store in a file, or on a block device.
+// kv: a key-value store in a file, or on a block device. See docs/kv_store.md, and session.sh for
+// how it is used.
 #include "kv_store.hpp"
 
 #include <spdk_io/spdk_io.hpp>
@@ -80,7 +81,7 @@ sio::task<sio::result<void>> print(kv::kv_store& store, std::string_view key) {
   if (!*value) {
     co_return std::unexpected(sio::error(std::errc::no_such_file_or_directory,
                                          sio::operation_kind::read,
-                                         "no such key: " + std::string(key)));
+                                         "kv: no such key: " + std::string(key)));
   }
   const kv::bytes& bytes = **value;
   std::cout.write(reinterpret_cast<const char*>(bytes.data()),
@@ -93,7 +94,7 @@ sio::task<sio::result<void>> erase_all(kv::kv_store& store, arguments keys) {
   for (std::string_view key : keys) {
     auto there = co_await store.erase(key);
     if (!there) co_return std::unexpected(there.error());
-    if (!*there) std::cerr << "no such key: " << key << '\n';
+    if (!*there) std::cerr << "kv: no such key: " << key << '\n';
   }
   co_return sio::result<void>();
 }
