@@ -40,6 +40,13 @@ std::uint64_t capacity_of(const superblock& super) noexcept {
   return (records - std::max<std::uint64_t>(2, records / 4)) * filled;
 }
 
+sio::result<void> check_key(std::string_view key) {
+  if (!key.empty() && key.size() <= max_key_size) return {};
+  return std::unexpected(
+      refused(std::errc::invalid_argument, sio::operation_kind::write,
+              "a key of " + std::to_string(key.size()) + " bytes; it must have from 1 to 255"));
+}
+
 std::uint64_t random_number() {
   std::random_device random;
   return std::uint64_t{random()} << 32 | random();
@@ -181,13 +188,6 @@ sio::task<sio::result<void>> kv_store::put(std::string_view key, bytes_view valu
 sio::task<sio::result<bool>> kv_store::erase(std::string_view key) {
   if (auto r = check_key(key); !r) co_return std::unexpected(r.error());
   co_return co_await change({key, std::nullopt});
-}
-
-sio::result<void> kv_store::check_key(std::string_view key) const {
-  if (!key.empty() && key.size() <= max_key_size) return {};
-  return std::unexpected(
-      refused(std::errc::invalid_argument, sio::operation_kind::write,
-              "a key of " + std::to_string(key.size()) + " bytes; it must have from 1 to 255"));
 }
 
 sio::task<sio::result<bool>> kv_store::change(operation what) {

@@ -78,8 +78,8 @@ class kv_store {
   // operation_not_permitted (closed), the device's.
   sio::task<sio::result<std::optional<bytes>>> get(std::string_view key);
 
-  // Waits for what was put and erased, whether it is asked to stop or not; nothing more can be. Gives
-  // the error that has ended writing, if one has. One call at a time.
+  // Waits for what was put and erased, whether it is asked to stop or not; nothing more can be.
+  // Gives the error that has ended writing, if one has. One call at a time.
   sio::task<sio::result<void>> close();
 
   std::vector<std::string> keys() const;  // in no order
@@ -106,7 +106,6 @@ class kv_store {
   sio::task<sio::result<void>> write_again(std::uint64_t offset, std::uint64_t end);
 
   // Writing: one coroutine does it, as long as something waits.
-  sio::result<void> check_key(std::string_view key) const;
   sio::task<sio::result<bool>> change(operation what);
   void enqueue(request& r);
   void forget(request& r) noexcept;
