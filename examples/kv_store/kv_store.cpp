@@ -156,7 +156,7 @@ sio::task<sio::result<void>> kv_store::recover() {
   // write of what is there already is not torn.
   if (auto r = co_await write_again(last, log.position()); !r) co_return r;
   if (auto r = co_await write_superblock(device_, super_); !r) co_return r;
-  // A new generation, so that no epoch that an interrupted checkpoint has used is used again.
+  // With a new generation it goes to the other place: what is there may be damaged, or older.
   superblock next = super_;
   ++next.generation;
   if (auto r = co_await write_superblock(device_, next); !r) co_return r;

@@ -22,7 +22,6 @@ class faulty_device final : public kv::block_device {
     std::uint64_t writes = never;
     std::uint64_t flushes = never;
     bool write_is_done = false;
-    std::uint64_t writes_below = 0;  // an offset: those before it fail
   };
 
   explicit faulty_device(kv::block_device& below) : below_(below) {}
@@ -34,7 +33,7 @@ class faulty_device final : public kv::block_device {
     co_return co_await below_.read(into, offset);
   }
   sio::task<sio::result<void>> write(sio::const_dma_span from, std::uint64_t offset) override {
-    const bool now = fails(next.writes) || offset < next.writes_below;
+    const bool now = fails(next.writes);
     if (now && !next.write_is_done) co_return failed(sio::operation_kind::write);
     auto r = co_await below_.write(from, offset);
     co_return now ? failed(sio::operation_kind::write) : r;

@@ -214,32 +214,6 @@ TEST_F(kv_basics, remains_of_an_older_log_do_not_come_back) {
   EXPECT_EQ(store->keys(), std::vector<std::string>{"other"});
 }
 
-// A checkpoint that was interrupted has left records in the other area, as many as were live then.
-// The next one, of less, does not end in them.
-TEST_F(kv_basics, remains_of_an_interrupted_checkpoint_do_not_come_back) {
-  must(run(kv_store::format(device, {.record_size = 4096})));
-  faulty_device faulty(device);
-  store = must(run(kv_store::open(faulty)));
-  const std::string value(900, 'v');  // four of them fill a record
-  for (char c : std::string("01234567")) must(run(store->put(std::string(1, c), of(value))));
-  faulty.next.writes_below = 1024;
-  // Such a call writes nothing itself, so that the log ends with the checkpoint.
-  const auto checkpoint = [&] { return run(store->erase("none")); };
-  while (checkpoint()) must(run(store->put("0", of(value))));
-  EXPECT_FALSE(run(store->close()));
-
-  open();
-  for (char c : std::string("4567")) must(run(store->erase(std::string(1, c))));
-  while (store->statistics().checkpoints == 0) {
-    must(run(store->put("0", of(value))));
-    must(checkpoint());
-  }
-  reopen();
-  auto keys = store->keys();
-  std::ranges::sort(keys);
-  EXPECT_EQ(keys, (std::vector<std::string>{"0", "1", "2", "3"}));
-}
-
 TEST_F(kv_basics, more_may_read_at_once_than_there_are_buffers) {
   make();
   must(run(store->put("a", of("value"))));
