@@ -696,7 +696,9 @@ TEST_P(pool_under_load, ends_when_its_work_has) {
     case 2: std::jthread([&] { pool.reset(); }).join(); break;
     case 3: must(run(pool->stop())); break;
   }
-  if (!pool) EXPECT_EQ(all.in_flight, 0);
+  if (!pool) {
+    EXPECT_EQ(all.in_flight, 0);
+  }
   poll_until([&] { return work.done(); });
   EXPECT_EQ(all.in_flight, 0);
   int begun = 0;
