@@ -14,22 +14,22 @@
 namespace spdk_io::inline SPDK_IO_ABI {
 namespace detail {
 
-error pool_state::why_stopped() const {
+error thread_pool_state::why_stopped() const {
   return error(std::errc::operation_canceled, operation_kind::call,
                concat("thread_pool \"", name_, "\": stopped on request"));
 }
 
-task<void> pool_state::serve(std::shared_ptr<pool_state> pool, std::size_t index) {
+task<void> thread_pool_state::serve(std::shared_ptr<thread_pool_state> pool, std::size_t index) {
   (void)co_await stop_wait(&pool->end_);
   while (pool->any_work(index)) co_await yield();
 }
 
-const std::vector<thread_ref>& refs_of(const pool_state* pool) noexcept {
+const std::vector<thread_ref>& refs_of(const thread_pool_state* pool) noexcept {
   static const std::vector<thread_ref> none;
   return pool ? pool->refs : none;
 }
 
-task<result<void>> stop_work(std::shared_ptr<pool_state> pool) {
+task<result<void>> stop_work(std::shared_ptr<thread_pool_state> pool) {
   if (!pool) co_return result<void>();
   pool->request_stop();
   for (std::size_t i = 0; i < pool->refs.size(); ++i) {
@@ -78,12 +78,12 @@ result<thread_pool> thread_pool::start(const thread_pool_options& options) {
   }
   if (threads == 0) return refuse(options, "the system does not say which cores there are");
 
-  thread_pool pool(std::make_shared<detail::pool_state>(options.name, threads));
+  thread_pool pool(std::make_shared<detail::thread_pool_state>(options.name, threads));
   for (std::size_t i = 0; i < threads; ++i) {
     std::vector<std::uint32_t> own = options.cores;
     if (options.pin) own = {cores[i]};
     auto main = [state = pool.state_, i](thread&, std::stop_token) {
-      return detail::pool_state::serve(state, i);
+      return detail::thread_pool_state::serve(state, i);
     };
     auto started = spawned_thread::start(detail::concat(options.name, '-', i), std::move(main),
                                          options.idle, std::move(own));

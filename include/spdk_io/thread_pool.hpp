@@ -3,7 +3,7 @@
 #pragma once
 
 #include <spdk_io/bdev_desc.hpp>
-#include <spdk_io/detail/pool_state.hpp>
+#include <spdk_io/detail/thread_pool_state.hpp>
 #include <spdk_io/error.hpp>
 #include <spdk_io/idle.hpp>
 #include <spdk_io/shard.hpp>
@@ -124,14 +124,14 @@ class thread_pool {
   void join() noexcept;
 
  private:
-  explicit thread_pool(std::shared_ptr<detail::pool_state> state) noexcept
+  explicit thread_pool(std::shared_ptr<detail::thread_pool_state> state) noexcept
       : state_(std::move(state)) {}
   const std::vector<thread_ref>& refs() const noexcept { return detail::refs_of(state_.get()); }
   std::size_t parts(std::uint64_t count) const noexcept {
     return static_cast<std::size_t>(std::min<std::uint64_t>(count, size()));
   }
 
-  std::shared_ptr<detail::pool_state> state_;
+  std::shared_ptr<detail::thread_pool_state> state_;
   std::vector<spawned_thread> threads_;
 };
 

@@ -29,9 +29,10 @@
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 
 // Kept by the pool, by its threads, and by whatever is spread over them.
-class pool_state {
+class thread_pool_state {
  public:
-  pool_state(std::string name, std::size_t threads) : name_(std::move(name)), running_(threads) {}
+  thread_pool_state(std::string name, std::size_t threads)
+      : name_(std::move(name)), running_(threads) {}
 
   const std::string& name() const noexcept { return name_; }
 
@@ -39,7 +40,7 @@ class pool_state {
   // until then.
   class work {
    public:
-    work(pool_state& pool, std::size_t index) noexcept : count_(pool.running_[index].count) {
+    work(thread_pool_state& pool, std::size_t index) noexcept : count_(pool.running_[index].count) {
       ++count_;
     }
     work(const work&) = delete;
@@ -58,7 +59,7 @@ class pool_state {
   void request_stop() noexcept { stop_.request_stop(); }
 
   // The main function of thread `index`: it lasts until the threads may end and no work is left.
-  static task<void> serve(std::shared_ptr<pool_state> pool, std::size_t index);
+  static task<void> serve(std::shared_ptr<thread_pool_state> pool, std::size_t index);
   void let_threads_end() noexcept { end_.request(); }
 
   std::vector<thread_ref> refs;  // complete before the pool is handed out
@@ -75,8 +76,8 @@ class pool_state {
   stop_event end_;
 };
 
-const std::vector<thread_ref>& refs_of(const pool_state* pool) noexcept;  // null: none
-task<result<void>> stop_work(std::shared_ptr<pool_state> pool);
+const std::vector<thread_ref>& refs_of(const thread_pool_state* pool) noexcept;  // null: none
+task<result<void>> stop_work(std::shared_ptr<thread_pool_state> pool);
 
 template <class R>
 struct returning {
@@ -176,10 +177,10 @@ auto by_channel_and_shard(const bdev_desc& disk, std::uint64_t count, std::size_
 // On the thread. The pool's token is heard there, not where the work was handed out: join() may be
 // holding up that thread.
 template <class G>
-task<work_result<std::invoke_result_t<const G&, std::size_t>>> await_work(pool_state& pool,
+task<work_result<std::invoke_result_t<const G&, std::size_t>>> await_work(thread_pool_state& pool,
                                                                           std::size_t index,
                                                                           const G& g) {
-  const pool_state::work counted(pool, index);
+  const thread_pool_state::work counted(pool, index);
   if (pool.stopped()) co_return std::unexpected(pool.why_stopped());
   if constexpr (std::is_void_v<await_result_t<std::invoke_result_t<const G&, std::size_t>>>) {
     co_await with_stop_token(pool.token(), std::invoke(g, index));
@@ -190,7 +191,7 @@ task<work_result<std::invoke_result_t<const G&, std::size_t>>> await_work(pool_s
 }
 
 template <class G>
-auto run_work(pool_state& pool, std::size_t index, const G& g) {
+auto run_work(thread_pool_state& pool, std::size_t index, const G& g) {
   using returned = std::invoke_result_t<const G&, std::size_t>;
   if constexpr (awaitable<returned>) {
     return await_work(pool, index, g);
@@ -201,13 +202,13 @@ auto run_work(pool_state& pool, std::size_t index, const G& g) {
 }
 
 template <class G>
-auto pool_call(pool_state& pool, std::size_t index, const G& g) {
+auto pool_call(thread_pool_state& pool, std::size_t index, const G& g) {
   return pool.refs[index].call([&pool, index, &g] { return run_work(pool, index, g); });
 }
 
 template <class G>
 task<std::vector<work_result<std::invoke_result_t<const G&, std::size_t>>>> spread_work(
-    std::shared_ptr<pool_state> pool, G g) {
+    std::shared_ptr<thread_pool_state> pool, G g) {
   std::vector<decltype(pool_call(*pool, 0, g))> calls;
   const std::size_t threads = refs_of(pool.get()).size();
   calls.reserve(threads);
@@ -217,7 +218,8 @@ task<std::vector<work_result<std::invoke_result_t<const G&, std::size_t>>>> spre
 
 // On the first `threads` of them.
 template <class G>
-task<result<void>> for_each_work(std::shared_ptr<pool_state> pool, std::size_t threads, G g) {
+task<result<void>> for_each_work(std::shared_ptr<thread_pool_state> pool, std::size_t threads,
+                                 G g) {
   task_scope scope;
   for (std::size_t i = 0; i < threads; ++i) scope.spawn(pool_call(*pool, i, g));
   co_return co_await scope.join();
