@@ -18,7 +18,7 @@ extern "C" int rte_openlog_stream(FILE* stream) __attribute__((weak));
 namespace spdk_io::inline SPDK_IO_ABI {
 namespace {
 
-struct current_sink {
+struct destination {
   log_callback callback;
   log_level most = log_level::notice;
 };
@@ -26,7 +26,7 @@ struct current_sink {
 // Never destroyed: SPDK may log while the process ends.
 struct log_state {
   std::mutex mutex;
-  std::shared_ptr<const current_sink> current;
+  std::shared_ptr<const destination> current;
   detail::log_capture* capture = nullptr;
 };
 
@@ -48,7 +48,7 @@ log_level level_of(int spdk_level) {
 void deliver(log_level level, std::string_view line) {
   while (!line.empty() && (line.back() == '\n' || line.back() == ' ')) line.remove_suffix(1);
   if (line.empty()) return;
-  std::shared_ptr<const current_sink> to;
+  std::shared_ptr<const destination> to;
   {
     std::lock_guard lock(state().mutex);
     to = state().current;
@@ -78,7 +78,7 @@ ssize_t on_dpdk_log(void*, const char* text, size_t size) {
 }  // namespace
 
 void set_log(log_callback callback, log_level most) {
-  auto next = std::make_shared<const current_sink>(current_sink{std::move(callback), most});
+  auto next = std::make_shared<const destination>(destination{std::move(callback), most});
   std::lock_guard lock(state().mutex);
   state().current.swap(next);
 }

@@ -77,9 +77,8 @@ result<spawned_thread> spawned_thread::start(std::string_view name, main_functio
   auto ended = std::make_shared<std::atomic<bool>>(false);
   std::promise<result<thread_ref>> promise;
   auto ready = promise.get_future();
-  auto body = [label = std::string(name), main = std::move(main), policy,
-               cores = std::move(cores), promise = std::move(promise),
-               ended](std::stop_token stop) mutable {
+  auto body = [label = std::string(name), main = std::move(main), policy, cores = std::move(cores),
+               promise = std::move(promise), ended](std::stop_token stop) mutable {
     const at_end tell(*ended);  // last of all
     // Before anything is allocated, so that its memory is near.
     if (const int why = detail::affinity::narrow(cores); why != 0) {

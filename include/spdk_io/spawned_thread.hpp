@@ -55,8 +55,8 @@ class spawned_thread {
                  std::jthread os_thread) noexcept
       : ref_(std::move(ref)), ended_(std::move(ended)), os_thread_(std::move(os_thread)) {}
   // It may run on `cores` only, as the system numbers them; empty: where its maker may.
-  static result<spawned_thread> start(std::string_view name, main_function main,
-                                      idle_policy policy, std::vector<std::uint32_t> cores = {});
+  static result<spawned_thread> start(std::string_view name, main_function main, idle_policy policy,
+                                      std::vector<std::uint32_t> cores = {});
   bool is_this_os_thread() const noexcept {
     return os_thread_.get_id() == std::this_thread::get_id();
   }
