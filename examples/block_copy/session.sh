@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-yes 'what there is to be copied' | head -c 1048576 >disk.img
-truncate -s 1048576 copy.img
+seq 200000 >disk.img
+truncate -s 1048576 disk.img copy.img
 truncate -s 4096 small.img
 blockcopy disk.img copy.img
 blockcopy --length 500000 --resume-from 64k disk.img copy.img
