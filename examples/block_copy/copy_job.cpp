@@ -17,12 +17,12 @@ std::unexpected<sio::error> refused(const std::string& why) {
       sio::error(std::errc::invalid_argument, sio::operation_kind::copy, "copy: " + why));
 }
 
-std::unexpected<sio::error> past_end(sio::operation_kind what, std::errc code,
-                                     const sio::bdev& device, std::uint64_t offset,
-                                     std::uint64_t length) {
+std::unexpected<sio::error> refused(sio::operation_kind what, std::errc code, sio::fault why,
+                                    const sio::bdev& device, std::uint64_t offset,
+                                    std::uint64_t length) {
   return std::unexpected(sio::error(sio::error::io{.code = code,
                                                    .what = what,
-                                                   .why = sio::fault::past_end,
+                                                   .why = why,
                                                    .device = sio::intern_device_name(device.name()),
                                                    .offset = offset,
                                                    .length = length,
@@ -50,12 +50,16 @@ sio::result<void> copy_job::check() {
     length = source.size() - std::min(options_.offset, source.size());
   }
   if (!lies_inside(source, options_.offset, length)) {
-    return past_end(sio::operation_kind::read, std::errc::invalid_argument, source, options_.offset,
-                    length);
+    return refused(sio::operation_kind::read, std::errc::invalid_argument, sio::fault::past_end,
+                   source, options_.offset, length);
   }
   if (!lies_inside(target, options_.to, length)) {
-    return past_end(sio::operation_kind::write, std::errc::no_space_on_device, target, options_.to,
-                    length);
+    return refused(sio::operation_kind::write, std::errc::no_space_on_device, sio::fault::past_end,
+                   target, options_.to, length);
+  }
+  if (to_.mode() == sio::access::read_only) {
+    return refused(sio::operation_kind::write, std::errc::bad_file_descriptor,
+                   sio::fault::read_only, target, options_.to, length);
   }
   if (options_.chunk == 0) return refused("the chunk size is zero");
   if (options_.depth == 0) return refused("the depth is zero");

@@ -71,12 +71,11 @@ class copy_job {
   // of what was copied.
   // Errors: invalid_argument (the same device on both sides; a range past the source's end; more to
   // resume from than the range has; no chunk size, no depth), no_space_on_device (the destination
-  // is too small): nothing was written. Those of a read, a write or a flush, with their place.
-  // illegal_byte_sequence: the destination differs, see first_difference().
-  // Cancellation: operation_canceled, fault::stopped, once all that was read and taken by the
-  // destination has been written and flushed. After this, as after any error, durable() says how
-  // much of the range is there.
-  // Requires: this lives until it has ended.
+  // is too small), bad_file_descriptor (it is open for reading only): nothing was written. Those of
+  // a read, a write or a flush, with their place. illegal_byte_sequence: the destination differs,
+  // see first_difference(). Cancellation: operation_canceled, fault::stopped, once all that was
+  // read and taken by the destination has been written and flushed. After this, as after any error,
+  // durable() says how much of the range is there. Requires: this lives until it has ended.
   sio::task<sio::result<copy_report>> run();
 
   // Bytes, from where the range begins: they are on the destination's stable storage, and need not

@@ -116,6 +116,7 @@ TEST(copy_job, without_verification_the_destination_is_not_read) {
 class refused_copies : public testing::Test {
  protected:
   std::string refused(const sio::bdev_desc& from, const sio::bdev_desc& to, copy_options o) {
+    o.tell = [](progress) { ADD_FAILURE() << "it has begun"; };
     copy_job job(from, to, std::move(o));
     auto r = run(job.run());
     EXPECT_EQ(job.durable(), 0U);
@@ -141,6 +142,8 @@ TEST_F(refused_copies, too_large_for_the_destination) {
 TEST_F(refused_copies, more_than_the_source_has) {
   EXPECT_EQ(refused(large, small, {.offset = 1 << 20, .length = 1}),
             "read of 1 bytes at 1048576 from large: past the end (device has 1048576 bytes)");
+  EXPECT_EQ(refused(large, small, {.offset = 1 << 19, .length = (1 << 19) + 1, .resume_from = 10}),
+            "read of 524289 bytes at 524288 from large: past the end (device has 1048576 bytes)");
   EXPECT_EQ(refused(large, small, {.offset = (1 << 20) + 1}),
             "read of 0 bytes at 1048577 from large: past the end (device has 1048576 bytes)");
   EXPECT_EQ(refused(large, small, {.length = 1000, .resume_from = 1001}),
