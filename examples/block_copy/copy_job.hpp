@@ -69,17 +69,21 @@ class copy_job {
   // the destination and compares its CRC-32C with that of what it has read of the source: the whole
   // range as well, what an earlier job has copied included. Without `verify` the checksum is that
   // of what was copied.
+  //
   // Errors: invalid_argument (the same device on both sides; a range past the source's end; more to
   // resume from than the range has; no chunk size, no depth), no_space_on_device (the destination
-  // is too small), bad_file_descriptor (it is open for reading only): nothing was written. Those of
-  // a read, a write or a flush, with their place. illegal_byte_sequence: the destination differs,
-  // see first_difference(). Cancellation: operation_canceled, fault::stopped, once all that was
-  // read and taken by the destination has been written and flushed. After this, as after any error,
-  // durable() says how much of the range is there. Requires: this lives until it has ended.
+  // is too small), bad_file_descriptor (it is open for reading only): nothing was read or written.
+  // Those of a read, a write or a flush, with their place. illegal_byte_sequence: the destination
+  // differs, see first_difference().
+  //
+  // Cancellation: operation_canceled, fault::stopped, once all that the destination had taken has
+  // been written and flushed. Then, as after any error, durable() says how much of the range is
+  // there. Requires: this lives until it has ended.
   sio::task<sio::result<copy_report>> run();
 
   // Bytes, from where the range begins: they are on the destination's stable storage, and need not
-  // be copied again. Where the device cannot flush, as a uring device, they are merely written.
+  // be copied again, unless verification has found that they differ. Where the device cannot flush,
+  // as a uring device, they are merely written.
   std::uint64_t durable() const noexcept { return durable_; }
   bool flushes() const noexcept { return to_.bdev().supports(sio::io_kind::flush); }
   std::uint64_t length() const noexcept { return report_.length; }  // bytes; 0 before it begins
