@@ -48,6 +48,8 @@ std::expected<command_line, std::string> parse(std::span<const std::string_view>
       devices.push_back(each);
     } else if (each == "--no-verify") {
       line.options.verify = false;
+    } else if (each == "--hugepages") {
+      line.hugepages = true;
     } else if (each == "--progress") {
       line.progress = true;
     } else if (each != "--config" && !takes_number(each)) {

@@ -20,6 +20,7 @@ inline constexpr std::string_view usage =
     "  malloc:SIZE[:BLOCK]  memory, to try things out; BLOCK bytes in a block, or 512\n"
     "  bdev:NAME            a device of the configuration\n"
     "--config FILE          SPDK's configuration, as JSON\n"
+    "--hugepages            use hugepages, and PCI devices: for NVMe drives\n"
     "--offset SIZE          where to begin on the source, 0 if not given\n"
     "--length SIZE          how much, else all to the source's end\n"
     "--to SIZE              where to begin on the destination, 0 if not given\n"
@@ -37,6 +38,7 @@ struct command_line {
   device_spec source;
   device_spec destination;
   std::string config;  // empty: none
+  bool hugepages = false;
   bool progress = false;
   copy_options options;
 };

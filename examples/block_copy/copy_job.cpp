@@ -133,7 +133,6 @@ sio::task<void> copy_job::note_failed_write(const sio::error& e, std::uint64_t w
   durable_ = written;
 }
 
-// [sum]
 sio::task<sio::result<void>> copy_job::add_up(sio::bdev_desc of, std::uint64_t offset,
                                               std::uint64_t length, pass now, crc32c& sum) {
   sio::read_stream in(
@@ -145,7 +144,6 @@ sio::task<sio::result<void>> copy_job::add_up(sio::bdev_desc of, std::uint64_t o
   note_memory(in.memory());
   co_return r;
 }
-// [/sum]
 
 sio::task<sio::result<void>> copy_job::verify() {
   crc32c found;

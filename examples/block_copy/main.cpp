@@ -42,7 +42,6 @@ class progress_lines {
   std::optional<progress> last_;
 };
 
-// [app]
 // The job is the caller's, who asks it, whatever comes of this, what is on the destination.
 sio::task<sio::result<copy_report>> app(block_copy::command_line line,
                                         std::optional<block_copy::copy_job>& job) {
@@ -57,7 +56,6 @@ sio::task<sio::result<copy_report>> app(block_copy::command_line line,
   job.emplace(std::move(*source), std::move(*target), std::move(line.options));
   co_return co_await job->run();
 }
-// [/app]
 
 void print(const copy_report& report, const block_copy::command_line& line) {
   std::cout << report.copied << " bytes copied, ";
@@ -70,8 +68,8 @@ void print(const sio::error& error, const std::optional<block_copy::copy_job>& j
   std::cerr << "blockcopy: " << (stopped ? "stopped" : error.message()) << '\n';
   if (!job || job->first_difference() || job->length() == 0) return;
   std::cerr << "blockcopy: the first " << job->durable() << " of " << job->length() << " bytes are "
-            << (job->flushes() ? "durable" : "written, but this device cannot flush");
-  std::cerr << "; go on with --resume-from " << job->durable() << '\n';
+            << (job->flushes() ? "durable" : "written, but this device cannot flush")
+            << "; go on with --resume-from " << job->durable() << '\n';
 }
 
 int copy(block_copy::command_line line) {
@@ -85,14 +83,17 @@ int copy(block_copy::command_line line) {
     return 1;
   }
   if (line.progress) line.options.tell = progress_lines();
-  // [stop]
   std::stop_source stop;
   const block_copy::stop_on_signals signals(stop);
-  auto env = sio::env::start({.name = "blockcopy", .hugepages = false, .pci = false}).value();
+  auto env =
+      sio::env::start({.name = "blockcopy", .hugepages = line.hugepages, .pci = line.hugepages});
+  if (!env) {
+    print(env.error(), std::nullopt);
+    return 1;
+  }
   auto thread = sio::thread::attach("main").value();
   std::optional<block_copy::copy_job> job;
   auto r = sio::run_until(thread, sio::with_stop_token(stop.get_token(), app(line, job)));
-  // [/stop]
   if (r) {
     print(*r, line);
     return 0;

@@ -140,6 +140,23 @@ TEST_F(blockcopy, a_destination_that_is_claimed) {
   EXPECT_EQ(text_of(folder / "from.img"), content);
 }
 
+TEST_F(blockcopy, an_error_of_the_source) {
+  std::ofstream(folder / "faulty.json") << R"({"subsystems": [{"subsystem": "bdev", "config": [
+      {"method": "bdev_aio_create",
+       "params": {"name": "base", "filename": "from.img", "block_size": 512}},
+      {"method": "bdev_error_create", "params": {"base_name": "base"}},
+      {"method": "bdev_error_inject_error",
+       "params": {"name": "EE_base", "io_type": "read", "error_type": "failure", "num": 1}}]}]})";
+  const ended end = copy({"--config", "faulty.json", "--no-verify", "--resume-from", "512k",
+                          "--chunk", "64k", "bdev:EE_base", "to.img"});
+  EXPECT_EQ(end.status, 1);
+  EXPECT_EQ(end.out, "");
+  EXPECT_EQ(end.err,
+            "blockcopy: read of 65536 bytes at 524288 from EE_base: internal device error (NVMe "
+            "0/06h)\nblockcopy: the first 524288 of 1048576 bytes are durable; go on with "
+            "--resume-from 524288\n");
+}
+
 class stopped_blockcopy : public blockcopy {
  protected:
   // Stops it in the middle; gives how much is said to be durable.

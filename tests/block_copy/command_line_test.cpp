@@ -26,8 +26,8 @@ std::expected<command_line, std::string> parse(std::initializer_list<std::string
 
 TEST(command_line, options_and_devices_in_any_order) {
   const auto line = parse({"--offset", "1k", "a.img", "--depth", "3", "--no-verify", "uring:b",
-                           "--progress", "--length", "7", "--to", "2M", "--chunk", "4096",
-                           "--resume-from", "5", "--config", "c.json"});
+                           "--hugepages", "--progress", "--length", "7", "--to", "2M", "--chunk",
+                           "4096", "--resume-from", "5", "--config", "c.json"});
   ASSERT_TRUE(line) << line.error();
   EXPECT_EQ(line->source.name, "a.img");
   EXPECT_EQ(line->source.what, kind::aio);
@@ -35,6 +35,7 @@ TEST(command_line, options_and_devices_in_any_order) {
   EXPECT_EQ(line->destination.what, kind::uring);
   EXPECT_EQ(line->config, "c.json");
   EXPECT_TRUE(line->progress);
+  EXPECT_TRUE(line->hugepages);
   const auto& o = line->options;
   EXPECT_EQ(o.offset, 1024U);
   EXPECT_EQ(o.length, 7U);
@@ -51,6 +52,7 @@ TEST(command_line, what_is_not_given) {
   EXPECT_EQ(line->options.length, block_copy::copy_options::to_the_end);
   EXPECT_TRUE(line->options.verify);
   EXPECT_FALSE(line->progress);
+  EXPECT_FALSE(line->hugepages);
 }
 
 TEST(command_line, mistakes_are_named) {
