@@ -47,6 +47,14 @@ class detail::write_behind {
   wait_point& point() noexcept { return point_; }
   std::uint64_t position() const noexcept { return position_; }
   std::size_t memory() const noexcept { return memory_.size(); }
+  std::uint64_t written() const noexcept {
+    std::uint64_t up_to = std::min(position_, failed_from_);
+    for (const place& p : places_) {
+      if (p.at != step::none) up_to = std::min(up_to, begin_of_write(p));
+    }
+    if (filled_ && filled_->at == step::none) up_to = std::min(up_to, filled_->written);
+    return up_to;
+  }
 
   // Takes what there is room for. True: all of it, or there is an error.
   bool send(std::span<const std::byte>& bytes) noexcept {
@@ -200,6 +208,11 @@ class detail::write_behind {
     p.at = merges_head(p) ? step::read_head : after_head(p);
     go_on(p);
   }
+  // Of what is sent, where the place's write begins; one of a block that goes on with what flush()
+  // has written begins before that.
+  std::uint64_t begin_of_write(const place& p) const noexcept {
+    return std::max(p.from, options_.offset);
+  }
   bool merges_head(const place& p) const noexcept { return p.from < options_.offset; }
   step after_head(const place& p) const noexcept {
     return behind(p.to) != 0 ? step::read_tail : step::write;
@@ -243,6 +256,7 @@ class detail::write_behind {
     const auto r = p.io->finish();
     if (!r) [[unlikely]] {
       fail(p.start, r.error());
+      failed_from_ = std::min(failed_from_, begin_of_write(p));
       p.at = step::write;  // it ends here
     }
     switch (p.at) {
@@ -329,6 +343,7 @@ class detail::write_behind {
   std::span<const std::byte>* waiting_ = nullptr;  // of the send that waits; null: a flush does
   std::optional<error> error_;
   std::uint64_t failed_at_ = 0;
+  std::uint64_t failed_from_ = std::numeric_limits<std::uint64_t>::max();  // of all that failed
   bool reported_ = false;
   bool set_up_ = false;
   bool closed_ = false;
@@ -372,6 +387,7 @@ send_bytes_operation write_sink::send(std::span<const std::byte> bytes) noexcept
 flush_sink_operation write_sink::flush() noexcept { return flush_sink_operation(state_, false); }
 flush_sink_operation write_sink::close() noexcept { return flush_sink_operation(state_, true); }
 std::uint64_t write_sink::position() const noexcept { return state_ ? state_->position() : 0; }
+std::uint64_t write_sink::written() const noexcept { return state_ ? state_->written() : 0; }
 std::size_t write_sink::memory() const noexcept { return state_ ? state_->memory() : 0; }
 
 send_bytes_operation::send_bytes_operation(write_behind* state,

@@ -104,6 +104,31 @@ TEST(write_sink, flush_writes_what_there_is_and_goes_on) {
   expect_content(disk, model);
 }
 
+TEST(write_sink, written_says_how_far_nothing_is_missing) {
+  auto disk = open_malloc("m0", 64 << 10);
+  fill_device(disk, 5);
+  const auto data = bytes_of(5000, 6);
+  write_sink out(disk, {.offset = 100, .chunk = 2048, .depth = 4});
+  EXPECT_EQ(out.written(), 100u);
+  must(run(out.send(data)));
+  EXPECT_EQ(out.written(), 100u);  // all on its way
+  poll_times(50);
+  EXPECT_EQ(out.written(), 4096u);  // the rest is held back
+  must(run(out.flush()));
+  EXPECT_EQ(out.written(), 5100u);
+  must(run(out.send(std::span(data).first(1))));
+  EXPECT_EQ(out.written(), 5100u);
+  flushing again(out.flush());
+  EXPECT_EQ(out.written(), 4608u);  // the block is written once more
+  poll_until([&] { return again.done(); });
+  must(again.take());
+  EXPECT_EQ(out.written(), 5101u);
+  must(run(out.close()));
+  write_sink moved = std::move(out);
+  EXPECT_EQ(out.written(), 0u);  // NOLINT(bugprone-use-after-move)
+  EXPECT_EQ(moved.written(), 5101u);
+}
+
 // A flush that was given up still writes: who goes on in the same block waits for it.
 TEST(write_sink, a_block_that_is_being_written_is_not_touched) {
   auto disk = open_malloc("m0", 64 << 10);
@@ -273,6 +298,34 @@ TEST_F(write_sink_with_errors, of_the_read_of_a_block_and_of_the_flush) {
   must(run(out.send(data)));
   EXPECT_EQ(message_of(run(out.close())),
             "flush of 512 bytes at 0 on EE_m0: internal device error (NVMe 0/06h)");
+}
+
+// The first of two writes hangs, the second one fails: nobody knows yet what becomes of the first.
+TEST_F(write_sink_with_errors, written_ends_before_whatever_has_failed) {
+  const auto data = bytes_of(4096, 1);
+  write_sink out(disk, {.chunk = 4096, .depth = 4});
+  EXPECT_EQ(out.written(), 0u);
+  must(run(out.send(data)));
+  must(run(out.flush()));
+  EXPECT_EQ(out.written(), 4096u);
+  must(run(
+      sio::inject_error("EE_m0", {.on = sio::inject_on::write, .how = sio::inject_how::pending})));
+  must(run(out.send(data)));
+  fail(sio::inject_on::write);
+  must(run(out.send(data)));
+  must(run(out.send(data)));  // written well
+  poll_times(50);
+  EXPECT_EQ(message_of(run(out.send(data))),
+            "write of 4096 bytes at 8192 to EE_m0: internal device error (NVMe 0/06h)");
+  EXPECT_EQ(out.written(), 4096u);
+  flushing closing(out.close());
+  poll_times(50);
+  EXPECT_FALSE(closing.done());  // one is on its way
+  must(run(disk.reset()));       // which fails it
+  poll_until([&] { return closing.done(); });
+  EXPECT_EQ(message_of(closing.take()),
+            "write of 4096 bytes at 8192 to EE_m0: internal device error (NVMe 0/06h)");
+  EXPECT_EQ(out.written(), 4096u);
 }
 
 TEST_F(write_sink_with_errors, at_random_places) {

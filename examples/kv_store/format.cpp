@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "format.hpp"
 
+#include "crc32c.hpp"
+
 #include <algorithm>
-#include <array>
 #include <concepts>
 #include <limits>
 #include <utility>
@@ -14,16 +15,6 @@ constexpr std::uint32_t superblock_magic = 0x7662'6b76;
 constexpr std::uint32_t record_magic = 0x6c62'6b76;
 constexpr std::uint32_t format_version = 1;
 constexpr std::uint32_t erased = std::numeric_limits<std::uint32_t>::max();
-
-constexpr std::array<std::uint32_t, 256> crc_table = [] {
-  std::array<std::uint32_t, 256> table{};
-  for (std::uint32_t i = 0; i < 256; ++i) {
-    std::uint32_t c = i;
-    for (int bit = 0; bit < 8; ++bit) c = (c >> 1) ^ ((c & 1) != 0 ? 0x82f6'3b78U : 0);
-    table[i] = c;
-  }
-  return table;
-}();
 
 // Numbers and bytes, one after the other.
 class writer {
@@ -74,19 +65,13 @@ class reader {
 
 // The first four bytes are the checksum of the rest.
 bool checksum_is_right(bytes_view of) noexcept {
-  return reader(of).number<std::uint32_t>() == crc32c(of.subspan(4));
+  return reader(of).number<std::uint32_t>() == crc32c_of(of.subspan(4));
 }
 void fill_checksum_in(std::span<std::byte> of) noexcept {
-  writer(of).number(crc32c(of.subspan(4)));
+  writer(of).number(crc32c_of(of.subspan(4)));
 }
 
 }  // namespace
-
-std::uint32_t crc32c(bytes_view data) noexcept {
-  std::uint32_t c = ~0U;
-  for (std::byte b : data) c = (c >> 8) ^ crc_table[(c ^ std::to_integer<std::uint32_t>(b)) & 0xff];
-  return ~c;
-}
 
 void encode(const superblock& from, std::span<std::byte> into) noexcept {
   std::ranges::fill(into, std::byte(0));

@@ -24,8 +24,6 @@ namespace kv {
 
 using bytes_view = std::span<const std::byte>;
 
-std::uint32_t crc32c(bytes_view data) noexcept;
-
 // Says which area holds the log. Copy (generation % 2) is written, so that the other one stays
 // whole whatever becomes of the write.
 struct superblock {

@@ -94,7 +94,13 @@ class write_sink {
   [[nodiscard]] flush_sink_operation close() noexcept;
 
   std::uint64_t position() const noexcept;  // bytes: where on the device the next byte goes
-  std::size_t memory() const noexcept;      // bytes of DMA memory; 0 before the first use
+  // Bytes: up to here, from where the range begins, all of it has been written; what follows is
+  // held back, on its way, or has failed. It goes back within a block that is written once more.
+  // Once flush() or close() has given the error of a write, nothing is on its way any more, and
+  // this is where the first of the writes that failed begins: what lies before is on the device,
+  // though not flushed.
+  std::uint64_t written() const noexcept;
+  std::size_t memory() const noexcept;  // bytes of DMA memory; 0 before the first use
 
  private:
   detail::write_behind* state_;  // null: moved from

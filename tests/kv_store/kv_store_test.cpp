@@ -406,11 +406,6 @@ TEST_F(kv_basics, what_cannot_be_a_store_is_refused) {
   EXPECT_EQ(run(kv_store::open(coarse)).error(), std::errc::not_supported);
 }
 
-TEST(kv_format, checksums_are_crc32c) {
-  EXPECT_EQ(kv::crc32c(of("123456789")), 0xe306'9283U);
-  EXPECT_EQ(kv::crc32c({}), 0U);
-}
-
 // On devices of SPDK's, with the sizes that one gets without asking, and on large blocks too.
 TEST(kv_devices, it_works_on_memory_and_on_files) {
   using spdk_io_test::kind;
