@@ -30,6 +30,12 @@ constexpr std::string_view usage =
     "       block_client PORT zero OFFSET LENGTH\n"
     "       block_client PORT flush\n";
 
+// The server can do something else, but not this.
+struct refused : std::runtime_error {
+  explicit refused(std::uint32_t error)
+      : runtime_error("the server answers with error " + std::to_string(error)) {}
+};
+
 class client {
  public:
   explicit client(std::uint16_t port) : socket_(context_) {
@@ -59,8 +65,7 @@ class client {
     nbd::reader in(header);
     if (in.take<std::uint32_t>() != nbd::simple_reply_magic)
       throw std::runtime_error("what the server says is no reply");
-    if (const auto failed = in.take<std::uint32_t>(); failed != 0)
-      throw std::runtime_error("the server answers with error " + std::to_string(failed));
+    if (const auto failed = in.take<std::uint32_t>(); failed != 0) throw refused(failed);
     return receive(r.what == nbd::command::read ? r.length : 0);
   }
   void say_goodbye() {
@@ -161,10 +166,15 @@ int main(int argc, char** argv) try {
   const std::vector<std::string> args(argv + 1, argv + argc);
   if (args.size() >= 2) {
     client c(static_cast<std::uint16_t>(std::stoul(args[0])));
-    if (perform(c, std::span(args).subspan(1))) {
-      c.say_goodbye();
-      return 0;
+    int code = 2;
+    try {
+      if (perform(c, std::span(args).subspan(1))) code = 0;
+    } catch (const refused& e) {
+      std::cerr << "block_client: " << e.what() << '\n';
+      code = 1;
     }
+    c.say_goodbye();
+    if (code != 2) return code;
   }
   std::cerr << usage;
   return 2;

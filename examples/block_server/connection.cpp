@@ -163,7 +163,9 @@ asio::awaitable<void> connection::answer(std::shared_ptr<connection> self, reque
 
 asio::awaitable<void> connection::reply(request r, status s, const sio::pooled_buffer& buffer) {
   const auto turn = co_await writing_.lock().async(asio::use_awaitable);
-  if (!turn) co_return;  // the SPDK thread ends
+  // Without a thread to run on, or where an earlier reply has failed: Asio waits for the socket to
+  // become writable then, which it may never tell again.
+  if (!turn || broken_) co_return;
   const reply_header header = make_reply(s, r.cookie);
   const bool with_data = r.what == command::read && s == status::ok;
   const std::array<asio::const_buffer, 2> parts = {
@@ -175,9 +177,10 @@ asio::awaitable<void> connection::reply(request r, status s, const sio::pooled_b
 
 // The socket takes nothing more.
 void connection::lose(std::string why) {
-  if (finishing_ || !lost_.empty()) return;
-  lost_ = std::move(why);
+  broken_ = true;
   abort_io();
+  if (finishing_) return;
+  lost_ = std::move(why);
   reading_.emit(asio::cancellation_type::terminal);
 }
 

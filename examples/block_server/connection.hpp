@@ -62,6 +62,7 @@ class connection : public std::enable_shared_from_this<connection> {
   asio::cancellation_signal reading_;
   std::string_view doing_ = "in the handshake";
   std::string lost_;  // why it cannot go on
+  bool broken_ = false;
   bool finishing_ = false;
 };
 

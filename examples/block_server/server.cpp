@@ -81,7 +81,7 @@ asio::awaitable<sio::result<void>> server::run() {
   const auto all = co_await places_.acquire(options_.clients).async(asio::use_awaitable);
   const auto flushed = co_await disk_.flush(flushing_.get_token());
   watching_.request_stop();
-  const auto watched = co_await watched_.wait().async(asio::use_awaitable);
+  (void)co_await watched_.wait().async(asio::use_awaitable);
   if (removed_) co_return std::unexpected(*removed_);
   co_return flushed;
 }

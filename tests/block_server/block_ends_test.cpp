@@ -135,6 +135,7 @@ TEST(block_ends, a_client_that_does_not_read) {
   }
   s.until_alone();
   EXPECT_EQ(s.buffers_in_use(), 0u);
+  EXPECT_EQ(s.log.size(), 2u);
 }
 
 TEST(block_ends, no_more_clients_than_agreed) {
@@ -176,10 +177,10 @@ TEST(block_ends, the_device_is_removed) {
 }
 
 TEST(block_ends, a_larger_device_is_served_at_once) {
-  serving s(open_malloc("m0", 1 << 20));
+  serving s(spdk_io_test::open_null("n0", 1 << 20));
   auto c = s.ready_client();
   EXPECT_EQ(c.write(1 << 20, bytes(block)), status::no_space);
-  must(run(sio::resize_bdev("m0", 2 << 20)));
+  must(run(sio::resize_bdev("n0", 2 << 20)));
   s.until([&] { return s.logged("the device has 2097152 bytes now"); });
   EXPECT_EQ(c.write(1 << 20, bytes(block)), status::ok);
 }
