@@ -156,24 +156,27 @@ TEST(block_ends, no_more_clients_than_agreed) {
 
 TEST(block_ends, the_device_is_removed) {
   std::optional<serving> s(std::in_place, open_delay());
-  auto c = s->ready_client();
-  auto idle = s->ready_client();
-  send_reads(c, 5);
-  s->until([] { return in_flight() == 5; });
-  deletion under_way("d0");
-  for (int i = 0; i < 5; ++i) EXPECT_EQ(c.take_answer().status, status::shutting_down);
-  c.expect_closed();
-  EXPECT_FALSE(c.reset());
-  idle.expect_closed();
+  std::optional<deletion> under_way;
+  {
+    auto c = s->ready_client();
+    auto idle = s->ready_client();
+    send_reads(c, 5);
+    s->until([] { return in_flight() == 5; });
+    under_way.emplace("d0");
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(c.take_answer().status, status::shutting_down);
+    c.expect_closed();
+    EXPECT_FALSE(c.reset());
+    idle.expect_closed();
+  }
   s->until([&] { return s->ended.has_value(); });
   ASSERT_FALSE(*s->ended);
   EXPECT_EQ(s->ended->error(), std::errc::no_such_device);
   EXPECT_EQ(s->ended->error().message(), "the device was removed");
   EXPECT_TRUE(s->logged("the device was removed"));
   s->expect_nothing_left();
-  EXPECT_TRUE(under_way.still_waits());
+  EXPECT_TRUE(under_way->still_waits());
   s.reset();
-  under_way.wait();
+  under_way->wait();
 }
 
 TEST(block_ends, a_larger_device_is_served_at_once) {
