@@ -6,6 +6,14 @@
 
 namespace nbd {
 
+// Not by insert(), of which GCC 12 believes that it writes beyond the end.
+writer& writer::put(std::span<const std::byte> bytes) {
+  const std::size_t end = bytes_.size();
+  bytes_.resize(end + bytes.size());
+  std::ranges::copy(bytes, bytes_.begin() + static_cast<std::ptrdiff_t>(end));
+  return *this;
+}
+
 std::optional<request> parse_request(
     std::span<const std::byte, request::wire_size> bytes) noexcept {
   reader in(bytes);

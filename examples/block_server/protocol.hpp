@@ -132,10 +132,7 @@ class writer {
     return put(static_cast<std::underlying_type_t<Enum>>(value));
   }
   writer& put(std::string_view text) { return put(std::as_bytes(std::span(text))); }
-  writer& put(std::span<const std::byte> bytes) {
-    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
-    return *this;
-  }
+  writer& put(std::span<const std::byte> bytes);
   const std::vector<std::byte>& bytes() const noexcept { return bytes_; }
 
  private:

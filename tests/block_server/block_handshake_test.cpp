@@ -48,7 +48,9 @@ TEST(block_handshake, export_name_with_and_without_zeroes_behind) {
       c.send(option_bytes(1, nbd::writer().put(name)));
       EXPECT_EQ(c.take(10),
                 to_bytes({0, 0, 0, 0, 0, 0x10, 0, 0, everything >> 8, everything & 0xff}));
-      if ((flags & 2) == 0) EXPECT_EQ(c.take(124), bytes(124));
+      if ((flags & 2) == 0) {
+        EXPECT_EQ(c.take(124), bytes(124));
+      }
       expect_served(c);
     }
   }
