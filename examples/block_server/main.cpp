@@ -41,7 +41,7 @@ constexpr std::string_view usage =
 
 struct arguments {
   std::string file;
-  std::string address = "127.0.0.1";
+  asio::ip::address address = asio::ip::address_v4::loopback();
   std::uint16_t port = 10809;
   std::string mode = "read-write";
   nbd::server_options server;
@@ -53,12 +53,22 @@ bool parse(std::string_view text, T& value) {
   return wrong == std::errc() && end == text.data() + text.size();
 }
 
+bool parse(std::string_view text, asio::ip::address& value) {
+  asio::error_code wrong;
+  value = asio::ip::make_address(text, wrong);
+  return !wrong;
+}
+
 bool take_option(std::string_view name, std::string_view value, arguments& into) {
-  if (name == "--address") into.address = value;
-  if (name == "--name") into.server.name = value;
-  if (name == "--mode") into.mode = value;
-  if (name == "--address" || name == "--name") return true;
-  if (name == "--mode") return value == "read-write" || value == "read-only" || value == "uring";
+  if (name == "--name") {
+    into.server.name = value;
+    return true;
+  }
+  if (name == "--mode") {
+    into.mode = value;
+    return value == "read-write" || value == "read-only" || value == "uring";
+  }
+  if (name == "--address") return parse(value, into.address);
   if (name == "--port") return parse(value, into.port);
   if (name == "--clients") return parse(value, into.server.clients);
   if (name == "--depth") return parse(value, into.server.depth);
@@ -105,8 +115,7 @@ sio::result<void> serve(const arguments& args) {
   if (!thread) return std::unexpected(thread.error());
   auto disk = sio::run_until(ctx, *thread, open_device(args));
   if (!disk) return std::unexpected(disk.error());
-  const asio::ip::tcp::endpoint at(asio::ip::make_address(args.address), args.port);
-  auto server = nbd::server::listen(ctx, at, std::move(*disk), args.server);
+  auto server = nbd::server::listen(ctx, {args.address, args.port}, std::move(*disk), args.server);
   if (!server) return std::unexpected(server.error());
 
   std::cout << "port " << (*server)->port() << std::endl;

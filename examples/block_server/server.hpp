@@ -30,7 +30,8 @@ struct server_options {
   // Of max_request bytes each, shared by all clients. 0: as many as all of them can have in use.
   // With fewer, a client that does not read its replies keeps them from the others.
   std::size_t buffers = 0;
-  log_function log = {};  // clients that go away or break the protocol, and what becomes of the device
+  log_function log =
+      {};  // clients that go away or break the protocol, and what becomes of the device
 };
 
 // Thread: the one that runs `ctx`, polls the SPDK thread, and has opened the device. Its memory is

@@ -6,6 +6,9 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -149,6 +152,25 @@ TEST(block_ends, no_more_clients_than_agreed) {
   first.reset();
   third.go();
   EXPECT_EQ(third.read(0, block), bytes(block));
+}
+
+// Accepting needs a file descriptor: while there is none, the client waits.
+TEST(block_ends, out_of_file_descriptors) {
+  serving s(open_malloc("m0"));
+  asio::ip::tcp::socket c(s.ctx, asio::ip::tcp::v4());
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int next = ::dup(0);
+  ASSERT_GE(next, 0);
+  ::close(next);
+  const rlimit none{.rlim_cur = static_cast<rlim_t>(next), .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  c.connect({asio::ip::address_v4::loopback(), s.server->port()});
+  s.until([&] { return s.logged("accepting a client: Too many open files"); });
+  EXPECT_EQ(s.server->clients(), 0u);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  s.until([&] { return s.server->clients() == 1; });
+  s.until([&] { return c.available() == 18; });
 }
 
 // --- the device goes
