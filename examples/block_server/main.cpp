@@ -118,7 +118,7 @@ sio::result<void> serve(const arguments& args) {
   auto server = nbd::server::listen(ctx, {args.address, args.port}, std::move(*disk), args.server);
   if (!server) return std::unexpected(server.error());
 
-  std::cout << "port " << (*server)->port() << std::endl;
+  std::cout << "port " << (*server)->port() << '\n' << std::flush;
   asio::co_spawn(ctx, obey_signals(**server), asio::detached);
   return sio::run_until(ctx, *thread, (*server)->run());
 }
