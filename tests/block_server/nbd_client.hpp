@@ -11,6 +11,8 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/socket.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -93,7 +95,13 @@ class nbd_client {
 
   std::size_t received() const { return state_->received.size(); }  // bytes that nobody took
   bool ended() const { return state_->ended; }  // the server has closed the connection
-  bool reset() const { return state_->reset; }  // and not in order
+  // Whether it was reset then, even if that came behind an orderly end.
+  bool reset() const {
+    int pending = 0;
+    socklen_t size = sizeof(pending);
+    ::getsockopt(state_->socket.native_handle(), SOL_SOCKET, SO_ERROR, &pending, &size);
+    return state_->reset || pending != 0;
+  }
 
   // Turns the loop until so much has come, or no more will.
   bytes take(std::size_t n) {
