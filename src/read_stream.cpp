@@ -82,13 +82,7 @@ class detail::read_ahead {
     p.at = stage::free;
     p.next = free_;
     free_ = &p;
-    if (closed_) [[unlikely]]
-      return !any_held();
-    if (point_.waited_for()) {
-      submit();
-      if (can_hand_out()) point_.wake_later();  // it failed at once
-    }
-    return false;
+    return (closed_ || point_.waited_for()) && use_at_once();
   }
 
   // The stream goes. True if no chunk is held.
@@ -103,6 +97,14 @@ class detail::read_ahead {
   }
 
  private:
+  // What was given back is waited for, or nobody will want it. True: see give_back().
+  [[gnu::noinline]] bool use_at_once() noexcept {
+    if (closed_) return !any_held();
+    submit();
+    if (can_hand_out()) point_.wake_later();  // it failed at once
+    return false;
+  }
+
   bool any_held() const noexcept {
     return std::ranges::any_of(places_, [](const place& p) { return p.at == stage::held; });
   }
@@ -192,16 +194,16 @@ class detail::read_ahead {
   }
 
   void take(place& p) noexcept {
-    const auto r = p.read->finish();
-    if (r) [[likely]] {
-      p.at = stage::read;
-    } else {
-      fail(p, r.error());
-    }
+    p.at = stage::read;
+    if (!p.read->succeeded()) [[unlikely]]
+      look_at_result(p);
+  }
+  [[gnu::noinline, gnu::cold]] void look_at_result(place& p) noexcept {
+    if (const auto r = p.read->finish(); !r) fail(p, r.error());
   }
 
   // Nothing more is started, and what is under way behind it is for nobody.
-  [[gnu::cold]] void fail(place& p, const error& e) noexcept {
+  void fail(place& p, const error& e) noexcept {
     p.at = stage::failed;
     last_ = next_start_;
     if (error_ && failed_ < p.start) return;  // nobody gets that far
@@ -232,6 +234,11 @@ class detail::read_ahead {
 
 using detail::read_ahead;
 
+namespace {
+// Out of the way of those who rarely come to it.
+[[gnu::noinline, gnu::cold]] void destroy(read_ahead* state) noexcept { delete state; }
+}  // namespace
+
 read_stream::read_stream(const bdev_desc& disk, const read_stream_options& options)
     : state_(new read_ahead(detail::stream_device(disk), options)) {}
 read_stream::read_stream(const io_channel& disk, const read_stream_options& options)
@@ -244,12 +251,10 @@ read_stream::~read_stream() {
 std::size_t read_stream::ahead() const noexcept { return state_ ? state_->ahead() : 0; }
 std::size_t read_stream::memory() const noexcept { return state_ ? state_->memory() : 0; }
 
-void read_chunk::give_back() noexcept {
-  detail::read_place& p = *std::exchange(place_, nullptr);
-  memory_ = {};
+void read_chunk::give_back(detail::read_place& p) noexcept {
   read_ahead* const owner = p.owner;
   if (owner->give_back(p)) [[unlikely]]
-    delete owner;
+    destroy(owner);
 }
 
 bool next_chunk_operation::begin() noexcept {

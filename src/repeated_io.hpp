@@ -34,6 +34,9 @@ class repeated_io final : public io_operation {
     return begin_plain<spdk_bdev_write>(*this, channel, data, offset, length);
   }
 
+  // What finish() looks at first. False: it may have failed.
+  bool succeeded() const noexcept { return io_stage == stage_succeeded; }
+
  private:
   // What a successful one has changed. (Its errno is 0, and its status is looked at after that.)
   void prepare(operation_kind kind, channel_state* channel, std::byte* data, std::uint64_t offset,

@@ -71,6 +71,7 @@ class detail::write_behind {
   bool closed() const noexcept { return closed_; }
   void set_closed() noexcept { closed_ = true; }
 
+  bool good() const noexcept { return !closed_ && !error_; }
   result<void> outcome() noexcept {
     if (!error_) return {};
     reported_ = true;
@@ -248,18 +249,25 @@ class detail::write_behind {
   }
 
   void take(place& p) noexcept {
-    if (const auto r = p.io->finish(); !r) [[unlikely]] {
-      fail(p.start, r.error());
-    } else if (p.at != step::write) [[unlikely]] {
-      return merge(p);
-    }
+    if (!p.io->succeeded() || p.at != step::write) [[unlikely]]
+      if (!look_closer(p)) return;
     p.at = step::none;
     --under_way_;
     if (&p != filled_) p.next = std::exchange(free_, &p);
   }
 
+  // False: there are further steps.
+  [[gnu::noinline]] bool look_closer(place& p) noexcept {
+    if (const auto r = p.io->finish(); !r) {
+      fail(p.start, r.error());
+      return true;
+    }
+    if (p.at == step::write) return true;
+    merge(p);
+    return false;
+  }
   // A block was read for what others have in it.
-  [[gnu::noinline]] void merge(place& p) noexcept {
+  void merge(place& p) noexcept {
     if (p.at == step::read_head) {
       std::memcpy(p.data, scratch(step::read_head), options_.offset - first_);
       p.at = after_head(p);
@@ -271,7 +279,7 @@ class detail::write_behind {
   }
 
   // The first in the order of the device counts, unless somebody knows another one already.
-  [[gnu::cold]] void fail(std::uint64_t at, const error& e) noexcept {
+  void fail(std::uint64_t at, const error& e) noexcept {
     if (error_ && (reported_ || failed_at_ <= at)) return;
     error_ = e;
     failed_at_ = at;
@@ -364,6 +372,13 @@ std::unexpected<error> closed_error(operation_kind what) {
       std::errc::bad_file_descriptor, what,
       detail::concat(operation_info{.kind = what, .device = {}}.what(), ": the sink is closed")));
 }
+
+[[gnu::noinline]] result<void> why_not_sent(write_behind& state, std::size_t left) {
+  if (state.closed()) return closed_error(operation_kind::send);
+  if (auto r = state.outcome(); !r) return r;
+  if (left > 0) return std::unexpected(state.no_space(left));
+  return {};
+}
 }  // namespace
 
 write_sink::write_sink(const bdev_desc& disk, const write_sink_options& options)
@@ -384,12 +399,12 @@ bool send_bytes_operation::begin() noexcept {
 }
 
 result<void> send_bytes_operation::finish() {
-  if (failed()) return std::unexpected(failure(operation_kind::send, "sink"));
+  if (failed()) [[unlikely]]
+    return std::unexpected(failure(operation_kind::send, "sink"));
   release();
-  if (state_->closed()) return closed_error(operation_kind::send);
-  if (auto r = state_->outcome(); !r) return r;
-  if (!bytes_.empty()) return std::unexpected(state_->no_space(bytes_.size()));
-  return {};
+  if (bytes_.empty() && state_->good()) [[likely]]
+    return {};
+  return why_not_sent(*state_, bytes_.size());
 }
 
 bool flush_sink_operation::begin() noexcept {

@@ -58,11 +58,15 @@ class read_chunk {
     }
     return *this;
   }
-  ~read_chunk() { reset(); }
+  ~read_chunk() {
+    if (place_) give_back(*place_);
+  }
 
   // Gives it back early. Afterwards it is empty.
   void reset() noexcept {
-    if (place_) give_back();
+    if (!place_) return;
+    memory_ = {};
+    give_back(*std::exchange(place_, nullptr));
   }
 
   std::uint64_t offset() const noexcept { return offset_; }  // of its first byte on the device
@@ -84,7 +88,7 @@ class read_chunk {
 
  private:
   friend class detail::read_ahead;
-  void give_back() noexcept;
+  static void give_back(detail::read_place& place) noexcept;
 
   detail::read_place* place_ = nullptr;
   std::uint64_t offset_ = 0;
