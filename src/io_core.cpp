@@ -3,6 +3,7 @@
 #include <spdk_io/detail/io_core.hpp>
 
 #include "channel_state.hpp"
+#include "plain_io.hpp"
 #include "saturate.hpp"
 #include "thread_state.hpp"
 
@@ -41,21 +42,6 @@ int io_core::submit() noexcept {
     case io_form::special: break;
   }
   return submit_special();
-}
-
-template <auto Submit>
-inline bool io_core::begin_plain(io_core& self, void* target, void* buffer, std::uint64_t offset,
-                                 std::uint64_t length) noexcept {
-  if (!target || !buffer) [[unlikely]]
-    return self.begin_with_checks();
-  auto& ch = *static_cast<channel_state*>(target);
-  thread_state* here = current_thread;
-  if (ch.plainly_accepts.load(std::memory_order_relaxed) != here || !here->hurdles.none_to_submit())
-      [[unlikely]]
-    return self.begin_with_checks();
-  self.put_in_flight(ch);
-  const int rc = Submit(ch.native_desc, ch.native, buffer, offset, length, on_complete, &self);
-  return rc == 0 || self.not_submitted(rc);
 }
 
 bool io_core::begin_read(io_core& self, void* target, void* buffer, std::uint64_t offset,
@@ -113,11 +99,6 @@ bool io_core::not_submitted(int rc) noexcept {
   io_stage = stage_done;
   ch.completed();
   return false;
-}
-
-void io_core::put_in_flight(channel_state& channel) noexcept {
-  channel.in_flight.push_back(*this);
-  io_stage = stage_in_flight;
 }
 
 bool io_core::use_channel_of_this_thread() noexcept {

@@ -2,6 +2,7 @@
 // The one entry in SPDK's queue for memory, and the list behind it.
 #include "memory_wait.hpp"
 
+#include "plain_io.hpp"
 #include "thread_state.hpp"
 
 #include <spdk_io/detail/io_core.hpp>

@@ -4,9 +4,9 @@
 #include <spdk_io/read_stream.hpp>
 
 #include "concat.hpp"
+#include "repeated_io.hpp"
 #include "stream_device.hpp"
-
-#include <spdk_io/io_operation.hpp>
+#include "wait_steps.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -14,12 +14,25 @@
 
 namespace spdk_io::inline SPDK_IO_ABI {
 
+// A piece of the stream's memory: free, being read to, read, or held. Reads that are under way or
+// complete stand in a list, in the order in which they were started, and are handed out from its
+// head; places that are free in another one, as a stack.
+struct detail::read_place {
+  enum class stage : std::uint8_t { free, reading, held, read, failed };
+
+  read_ahead* owner = nullptr;
+  read_place* next = nullptr;  // in its list
+  std::byte* data = nullptr;
+  std::uint64_t start = 0;  // bytes, on the device: of the read
+  stage at = stage::free;
+  std::optional<repeated_io> read;  // from the set-up until the stream goes
+};
+
 // Allocated by the stream; it outlives that while chunks are held.
-//
-// A place is a piece of the memory: free, being read to, read, or held. Reads are numbered; those
-// from next_out_ to next_in_ are under way or complete, in order_, a ring of as many as there are
-// places. They are started in order, and handed out in order.
 class detail::read_ahead {
+  using place = read_place;
+  using stage = read_place::stage;
+
  public:
   read_ahead(stream_device device, const read_stream_options& options)
       : device_(std::move(device)), options_(options) {}
@@ -27,53 +40,49 @@ class detail::read_ahead {
   read_ahead& operator=(const read_ahead&) = delete;
 
   wait_point& point() noexcept { return point_; }
-  std::size_t ahead() const noexcept { return static_cast<std::size_t>(next_in_ - next_out_); }
+  // The last one may be shorter.
+  std::size_t ahead() const noexcept {
+    return first_ ? static_cast<std::size_t>((next_start_ - first_->start + chunk_ - 1) / chunk_)
+                  : 0;
+  }
   std::size_t memory() const noexcept { return memory_.size(); }
 
   // Starts what can be. True: there is something to hand out, if only an error or the end.
   bool prepare() noexcept {
-    if (!set_up_) set_up();
+    if (!set_up_) [[unlikely]]
+      set_up();
     submit();
     return can_hand_out();
   }
 
+  bool has_chunk() const noexcept { return first_ && first_->at == stage::read; }
+  // Requires: has_chunk(). (With one way out, it is made where it is returned: it is moved often
+  // enough by those who take it.)
   result<std::optional<read_chunk>> hand_out() noexcept {
-    if (next_out_ == next_in_) {
-      if (error_) return std::unexpected(*error_);
-      return std::optional<read_chunk>();
-    }
-    const std::uint32_t number = order_[out_at_];
-    place& p = places_[number];
-    if (p.at == stage::failed) return std::unexpected(*error_);
-    p.at = stage::held;
-    ++held_;
-    const std::uint64_t number_of_read = next_out_++;
-    if (++out_at_ == order_.size()) out_at_ = 0;
-    const std::uint64_t start = start_of(number_of_read);
-    const std::uint64_t from = std::max(start, options_.offset);
-    const std::uint64_t to = std::min(end_of(number_of_read), end_);
-    // Made where it is returned: it is moved often enough by those who take it.
     result<std::optional<read_chunk>> out(std::in_place, std::in_place);
     read_chunk& chunk = **out;
-    chunk.owner_ = this;
-    chunk.place_ = number;
-    chunk.offset_ = from;
-    chunk.memory_ = memory_.subspan(number * stride_ + (from - start), to - from);
+    place& p = *first_;
+    first_ = p.next;
+    p.at = stage::held;
+    chunk.place_ = &p;
+    const std::uint64_t to = std::min(p.start + chunk_, end_);
+    chunk.offset_ = std::max(p.start, options_.offset);
+    chunk.memory_ = dma_span::trusted({p.data + (chunk.offset_ - p.start), to - chunk.offset_});
     return out;
+  }
+  // Where there is none.
+  [[gnu::cold]] result<std::optional<read_chunk>> end() const {
+    if (error_) return std::unexpected(*error_);
+    return std::optional<read_chunk>();
   }
 
   // True: it was the last, and the stream has gone.
-  [[nodiscard]] bool give_back(std::uint32_t number) noexcept {
+  [[nodiscard]] bool give_back(place& p) noexcept {
     point_.check_os_thread("a chunk of a read_stream");
-    places_[number].at = stage::free;
-    free_.push_back(number);
-    --held_;
-    if (closed_) return held_ == 0;
-    if (point_.waited_for()) {
-      submit();
-      if (can_hand_out()) point_.wake_later();  // it failed at once
-    }
-    return false;
+    p.at = stage::free;
+    p.next = free_;
+    free_ = &p;
+    return (closed_ || point_.waited_for()) && use_at_once();
   }
 
   // The stream goes. True if no chunk is held.
@@ -84,36 +93,29 @@ class detail::read_ahead {
     for (place& p : places_) p.read.reset();
     point_.close();
     closed_ = true;
-    return held_ == 0;
+    return !any_held();
   }
 
  private:
-  enum class stage : std::uint8_t { free, reading, read, failed, held };
-  struct place {
-    read_ahead* owner = nullptr;
-    std::optional<io_operation> read;
-    std::uint64_t number = 0;  // of the read
-    stage at = stage::free;
-  };
+  // What was given back is waited for, or nobody will want it. True: see give_back().
+  [[gnu::noinline]] bool use_at_once() noexcept {
+    if (closed_) return !any_held();
+    submit();
+    if (can_hand_out()) point_.wake_later();  // it failed at once
+    return false;
+  }
 
-  std::uint64_t start_of(std::uint64_t read) const noexcept { return first_ + read * chunk_; }
-  // Whole blocks.
-  std::uint64_t end_of(std::uint64_t read) const noexcept {
-    return std::min(start_of(read) + chunk_, last_);
+  bool any_held() const noexcept {
+    return std::ranges::any_of(places_, [](const place& p) { return p.at == stage::held; });
   }
 
   bool can_hand_out() const noexcept {
-    if (next_out_ == next_in_) return next_out_ == reads_ || error_;
-    const stage at = places_[order_[out_at_]].at;
-    return at == stage::read || at == stage::failed;
+    return first_ ? first_->at >= stage::read : next_start_ == last_;
   }
 
-  void set_up() noexcept {
+  [[gnu::noinline]] void set_up() noexcept {
     set_up_ = true;
-    if (auto r = try_set_up(); !r) {
-      error_ = r.error();
-      reads_ = 0;
-    }
+    if (auto r = try_set_up(); !r) error_ = r.error();
   }
 
   result<void> try_set_up() {
@@ -141,44 +143,45 @@ class detail::read_ahead {
     }
     if (length == 0) return {};
     end_ = offset + length;
-    first_ = offset / block * block;
-    last_ = (end_ + block - 1) / block * block;
+    const std::uint64_t first = offset / block * block;
+    const std::uint64_t last = (end_ + block - 1) / block * block;
     // No chunk need be longer than the range.
-    chunk_ = std::min<std::uint64_t>(options_.chunk, last_ - first_);
+    chunk_ = std::min<std::uint64_t>(options_.chunk, last - first);
     chunk_ = (chunk_ + block - 1) / block * block;
-    const std::uint64_t reads = (last_ - first_ + chunk_ - 1) / chunk_;
+    const std::uint64_t reads = (last - first - 1) / chunk_ + 1;
     const auto places = static_cast<std::uint32_t>(std::min<std::uint64_t>(options_.depth, reads));
-    auto memory = device_.allocate(places, chunk_, options_.numa, stride_);
+    std::size_t stride = 0;
+    auto memory = device_.allocate(places, chunk_, options_.numa, stride);
     if (!memory) return std::unexpected(memory.error());
     memory_ = std::move(*memory);
     places_ = std::vector<place>(places);
-    order_.resize(places);
-    free_.reserve(places);
     // The first ones last: what was given back last is used first, while caches know it.
     for (std::uint32_t i = places; i-- > 0;) {
-      places_[i].owner = this;
-      free_.push_back(i);
+      place& p = places_[i];
+      p.owner = this;
+      p.data = memory_.data() + i * stride;
+      p.read.emplace(device_.channel(), completed, &p);
+      p.next = std::exchange(free_, &p);
     }
-    reads_ = reads;
+    next_start_ = first;
+    last_ = last;
     return {};
   }
 
   void submit() noexcept {
-    while (next_in_ != reads_ && !error_ && !free_.empty()) {
-      const std::uint32_t number = free_.back();
-      free_.pop_back();
-      place& p = places_[number];
-      p.number = next_in_;
-      order_[in_at_] = number;
-      if (++in_at_ == order_.size()) in_at_ = 0;
-      const std::uint64_t start = start_of(next_in_++);
-      p.read.emplace(device_.channel(), io_request{.kind = operation_kind::read,
-                                                   .buffer = memory_.data() + number * stride_,
-                                                   .offset = start,
-                                                   .length = end_of(p.number) - start});
-      p.read->continue_with(completed, &p);
+    while (free_ && next_start_ != last_) {
+      place& p = *free_;
+      free_ = p.next;
+      p.next = nullptr;
+      (first_ ? newest_->next : first_) = &p;
+      newest_ = &p;
+      const std::uint64_t start = next_start_;
+      const std::uint64_t length = std::min(chunk_, last_ - start);
+      next_start_ = start + length;
+      p.start = start;
       p.at = stage::reading;
-      if (!p.read->begin()) take(p);
+      if (!p.read->begin_read(device_.channel(), p.data, start, length)) [[unlikely]]
+        take(p);
     }
   }
 
@@ -187,22 +190,27 @@ class detail::read_ahead {
     read_ahead& self = *p.owner;
     self.take(p);
     // Last: who is resumed may destroy all of this.
-    if (p.number == self.next_out_ && self.point_.waited_for()) self.point_.wake();
+    if (&p == self.first_ && self.point_.waited_for()) self.point_.wake();
   }
 
   void take(place& p) noexcept {
-    const auto r = p.read->finish();
-    if (r) [[likely]] {
-      p.at = stage::read;
-      return;
-    }
+    p.at = stage::read;
+    if (!p.read->succeeded()) [[unlikely]]
+      look_at_result(p);
+  }
+  [[gnu::noinline, gnu::cold]] void look_at_result(place& p) noexcept {
+    if (const auto r = p.read->finish(); !r) fail(p, r.error());
+  }
+
+  // Nothing more is started, and what is under way behind it is for nobody.
+  void fail(place& p, const error& e) noexcept {
     p.at = stage::failed;
-    if (error_ && failed_ < p.number) return;  // nobody gets that far
-    error_ = r.error();
-    failed_ = p.number;
-    for (std::uint64_t i = p.number + 1; i < next_in_; ++i) {
-      place& later = places_[order_[i % order_.size()]];
-      if (later.at == stage::reading) later.read->request_stop();
+    last_ = next_start_;
+    if (error_ && failed_ < p.start) return;  // nobody gets that far
+    error_ = e;
+    failed_ = p.start;
+    for (place* later = p.next; later; later = later->next) {
+      if (later->at == stage::reading) later->read->request_stop();
     }
   }
 
@@ -211,26 +219,25 @@ class detail::read_ahead {
   wait_point point_;
   bool closed_ = false;  // the stream has gone
   bool set_up_ = false;
+  std::uint64_t end_ = 0;         // bytes, of the range
+  std::uint64_t chunk_ = 0;       // bytes, of each read but the last
+  std::uint64_t next_start_ = 0;  // bytes, of the next read
+  std::uint64_t last_ = 0;        // where reading ends
+  place* first_ = nullptr;        // the next to be handed out
+  place* newest_ = nullptr;       // the last of that list, if there are any
+  place* free_ = nullptr;
   std::optional<error> error_;  // of the set-up, or of the first read that failed
-  std::uint64_t failed_ = 0;    // which one that is
-  std::uint64_t end_ = 0;       // bytes, of the range
-  std::uint64_t first_ = 0;     // bytes, of its blocks
-  std::uint64_t last_ = 0;
-  std::uint64_t chunk_ = 0;  // bytes, of each read
-  std::uint64_t reads_ = 0;  // in all
-  std::uint64_t next_in_ = 0;
-  std::uint64_t next_out_ = 0;
-  std::size_t in_at_ = 0;  // where these are in order_
-  std::size_t out_at_ = 0;
-  std::size_t held_ = 0;
-  std::size_t stride_ = 0;
+  std::uint64_t failed_ = 0;    // where that one began
   dma_buffer memory_;
   std::vector<place> places_;
-  std::vector<std::uint32_t> order_;
-  std::vector<std::uint32_t> free_;  // reserved in full
 };
 
 using detail::read_ahead;
+
+namespace {
+// Out of the way of those who rarely come to it.
+[[gnu::noinline, gnu::cold]] void destroy(read_ahead* state) noexcept { delete state; }
+}  // namespace
 
 read_stream::read_stream(const bdev_desc& disk, const read_stream_options& options)
     : state_(new read_ahead(detail::stream_device(disk), options)) {}
@@ -241,34 +248,26 @@ read_stream::~read_stream() {
   if (state_ && state_->close()) delete state_;
 }
 
-next_chunk_operation read_stream::next() noexcept { return next_chunk_operation(state_); }
 std::size_t read_stream::ahead() const noexcept { return state_ ? state_->ahead() : 0; }
 std::size_t read_stream::memory() const noexcept { return state_ ? state_->memory() : 0; }
 
-void read_chunk::give_back() noexcept {
-  read_ahead* owner = std::exchange(owner_, nullptr);
-  memory_ = {};
-  if (owner->give_back(place_)) delete owner;
-}
-
-next_chunk_operation::next_chunk_operation(read_ahead* state) noexcept
-    : operation_base(std::in_place, state ? &state->point() : nullptr), state_(state) {}
-
-next_chunk_operation::~next_chunk_operation() {
-  detail::leave_promise(*this);
-  settle("a stream");
+void read_chunk::give_back(detail::read_place& p) noexcept {
+  read_ahead* const owner = p.owner;
+  if (owner->give_back(p)) [[unlikely]]
+    destroy(owner);
 }
 
 bool next_chunk_operation::begin() noexcept {
-  if (!claim() || state_->prepare()) return false;
-  suspend();
+  if (!claim_here(state_ ? &state_->point() : nullptr) || state_->prepare()) return false;
+  suspend_here();
   return true;
 }
 
 result<std::optional<read_chunk>> next_chunk_operation::finish() {
-  if (failed()) return std::unexpected(failure(operation_kind::next, "stream"));
+  if (failed()) [[unlikely]]
+    return std::unexpected(failure(operation_kind::next, "stream"));
   release();
-  return state_->hand_out();
+  return state_->has_chunk() ? state_->hand_out() : state_->end();
 }
 
 }  // namespace spdk_io::inline SPDK_IO_ABI

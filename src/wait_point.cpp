@@ -3,7 +3,7 @@
 #include <spdk_io/detail/wait_point.hpp>
 
 #include "concat.hpp"
-#include "thread_state.hpp"
+#include "wait_steps.hpp"
 
 #include <spdk_io/detail/fatal.hpp>
 #include <spdk_io/operation_info.hpp>
@@ -23,8 +23,8 @@ void wait_point::close() noexcept {
   }
 }
 
-void wait_point::check_os_thread(std::string_view what) const noexcept {
-  if (home_ && !home_->on_own_os_thread() && home_->phase != thread_phase::exited) [[unlikely]] {
+void wait_point::check_os_thread_by_home(std::string_view what) const noexcept {
+  if (home_ && !home_->on_own_os_thread() && home_->phase != thread_phase::exited) {
     fatal(concat(what, " was destroyed on another OS thread than that of its thread \"",
                  home_->name, '"'));
   }
@@ -34,17 +34,14 @@ void wait_point::link::thread_ends(ready_node& node) {
   static_cast<link&>(node).point->user_->leave(point_wait::end::thread_ending);
 }
 
-void wait_point::wake() {
-  node_ring::erase(link_);
-  user_->run(*user_);
-}
-
 void wait_point::wake_later() noexcept {
   node_ring::erase(link_);
   home_->ready.push_back(*user_);
 }
 
-bool point_wait::claim() noexcept {
+bool point_wait::claim() noexcept { return claim_here(point_); }
+
+bool point_wait::claim_with_checks() noexcept {
   if (failed()) return false;
   if (!point_) return refuse(end::no_owner);
   thread_state* here = acting_thread();
@@ -65,12 +62,7 @@ bool point_wait::claim() noexcept {
   return true;
 }
 
-void point_wait::suspend() noexcept { home_->waits.push_back(point_->link_); }
-
-void point_wait::release() noexcept {
-  point_->user_ = nullptr;
-  claimed_ = false;
-}
+void point_wait::suspend() noexcept { suspend_here(); }
 
 void point_wait::leave(end why) noexcept {
   node_ring::erase(point_->link_);
@@ -83,8 +75,7 @@ void point_wait::request_stop() noexcept {
   if (claimed_ && point_->waited_for()) leave(end::stopped);
 }
 
-bool point_wait::settle(std::string_view what) noexcept {
-  if (!claimed_ && !linked()) return false;
+bool point_wait::give_up(std::string_view what) noexcept {
   if (!home_->on_own_os_thread()) {
     fatal(concat("a coroutine that waits for ", what,
                  " was destroyed on another OS thread than that of its thread \"", home_->name,

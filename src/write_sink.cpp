@@ -4,9 +4,10 @@
 #include <spdk_io/write_sink.hpp>
 
 #include "concat.hpp"
+#include "repeated_io.hpp"
 #include "stream_device.hpp"
+#include "wait_steps.hpp"
 
-#include <spdk_io/io_operation.hpp>
 #include <spdk_io/operation_info.hpp>
 
 #include <algorithm>
@@ -58,25 +59,27 @@ class detail::write_behind {
 
   // Takes what there is room for. True: all of it, or there is an error.
   bool send(std::span<const std::byte>& bytes) noexcept {
-    fill(bytes);
+    if (has_room()) fill(bytes);
     waiting_ = &bytes;
     return bytes.empty() || error_;
   }
   answer may_send(std::size_t bytes) noexcept {
     if (closed_) return answer::closed;
-    set_up();
+    if (!set_up_) [[unlikely]]
+      set_up();
     return !error_ && bytes > end_ - position_ ? answer::no_space : answer::done;
   }
 
   // True: all of it is done, or there is an error and nothing is on its way any more.
   bool flush() noexcept {
-    set_up();
+    if (!set_up_) set_up();
     waiting_ = nullptr;
     return advance_flush();
   }
   bool closed() const noexcept { return closed_; }
   void set_closed() noexcept { closed_ = true; }
 
+  bool good() const noexcept { return !closed_ && !error_; }
   result<void> outcome() noexcept {
     if (!error_) return {};
     reported_ = true;
@@ -103,7 +106,8 @@ class detail::write_behind {
   enum class step : std::uint8_t { none, read_head, read_tail, write };
   struct place {
     write_behind* owner = nullptr;
-    std::optional<io_operation> io;
+    place* next = nullptr;          // of those that are free
+    std::optional<repeated_io> io;  // from the set-up until the sink goes
     std::byte* data = nullptr;
     std::uint64_t start = 0;    // of the chunk on the device
     std::uint64_t written = 0;  // up to here, all of it has been written, or is on its way
@@ -122,8 +126,7 @@ class detail::write_behind {
     return memory_.end() - (s == step::read_head ? 2 : 1) * scratch_stride_;
   }
 
-  void set_up() noexcept {
-    if (set_up_) return;
+  [[gnu::noinline]] void set_up() noexcept {
     set_up_ = true;
     if (auto r = try_set_up(); !r) error_ = r.error();
   }
@@ -167,26 +170,28 @@ class detail::write_behind {
     if (!memory) return std::unexpected(memory.error());
     memory_ = std::move(*memory);
     places_ = std::vector<place>(places);
-    free_.reserve(places);
     for (std::uint32_t i = places; i-- > 0;) {
-      places_[i].owner = this;
-      places_[i].data = memory_.data() + i * stride;
-      free_.push_back(&places_[i]);
+      place& p = places_[i];
+      p.owner = this;
+      p.data = memory_.data() + i * stride;
+      p.io.emplace(device_.channel(), completed, &p);
+      p.next = std::exchange(free_, &p);
     }
     return {};
   }
 
-  void fill(std::span<const std::byte>& bytes) noexcept {
-    while (!bytes.empty() && !error_) {
+  // What flush() writes is not filled.
+  bool has_room() const noexcept { return filled_ ? filled_->at == step::none : free_ != nullptr; }
+
+  [[gnu::noinline]] void fill(std::span<const std::byte>& bytes) noexcept {
+    while (!bytes.empty() && !error_ && has_room()) {
       if (!filled_) {
-        if (free_.empty()) return;
-        filled_ = free_.back();
-        free_.pop_back();
+        filled_ = free_;
+        free_ = filled_->next;
         filled_->start = down(position_);  // of the first chunk its block's; else a chunk's
         filled_->written = position_;
       }
       place& p = *filled_;
-      if (p.at != step::none) return;  // flush() writes it
       const std::uint64_t left = p.start + chunk_ - position_;
       const auto n = static_cast<std::size_t>(std::min<std::uint64_t>(left, bytes.size()));
       std::memcpy(p.data + (position_ - p.start), bytes.data(), n);
@@ -194,13 +199,21 @@ class detail::write_behind {
       position_ += n;
       if (n == left) {
         filled_ = nullptr;
-        submit(p);
+        n == chunk_ ? submit_whole(p) : submit(p);
       }
     }
   }
 
+  void submit_whole(place& p) noexcept {
+    p.from = p.start;
+    p.to = position_;
+    p.at = step::write;
+    ++under_way_;
+    if (!p.io->begin_write(device_.channel(), p.data, p.start, chunk_)) [[unlikely]]
+      take(p);
+  }
   // What of the chunk has not been written, up to the position.
-  void submit(place& p) noexcept {
+  [[gnu::noinline]] void submit(place& p) noexcept {
     p.from = down(p.written);
     p.to = position_;
     p.written = position_;
@@ -219,31 +232,27 @@ class detail::write_behind {
   }
 
   // Until it waits for the device, or is done.
-  void go_on(place& p) noexcept {
+  [[gnu::noinline]] void go_on(place& p) noexcept {
     while (p.at != step::none) {
-      io_request r{.kind = operation_kind::read, .buffer = scratch(p.at), .length = block_};
-      if (p.at == step::read_head) {
-        r.offset = first_;
-      } else if (p.at == step::read_tail) {
-        r.offset = down(p.to);
-      } else {
-        r = {.kind = operation_kind::write,
-             .buffer = p.data + (p.from - p.start),
-             .offset = p.from,
-             .length = up(p.to) - p.from};
-      }
-      p.io.emplace(device_.channel(), r);
-      p.io->continue_with(completed, &p);
-      if (p.io->begin()) return;
+      if (begin(p)) return;
       take(p);
     }
+  }
+  bool begin(place& p) noexcept {
+    if (p.at == step::write) {
+      return p.io->begin_write(device_.channel(), p.data + (p.from - p.start), p.from,
+                               up(p.to) - p.from);
+    }
+    return p.io->begin_read(device_.channel(), scratch(p.at),
+                            p.at == step::read_head ? first_ : down(p.to), block_);
   }
 
   static void completed(ready_node& node) {
     place& p = *static_cast<place*>(node.context);
     write_behind& self = *p.owner;
     self.take(p);
-    self.go_on(p);
+    if (p.at != step::none) [[unlikely]]
+      self.go_on(p);
     self.wake();
   }
 
@@ -253,29 +262,34 @@ class detail::write_behind {
   }
 
   void take(place& p) noexcept {
-    const auto r = p.io->finish();
-    if (!r) [[unlikely]] {
-      fail(p.start, r.error());
-      failed_from_ = std::min(failed_from_, begin_of_write(p));
-      p.at = step::write;  // it ends here
-    }
-    switch (p.at) {
-      case step::read_head: {
-        std::memcpy(p.data, scratch(step::read_head), options_.offset - first_);
-        p.at = after_head(p);
-        return;
-      }
-      case step::read_tail: {
-        const std::uint64_t used = p.to - down(p.to);
-        std::memcpy(p.data + (p.to - p.start), scratch(step::read_tail) + used, block_ - used);
-        p.at = step::write;
-        return;
-      }
-      default: break;
-    }
+    if (!p.io->succeeded() || p.at != step::write) [[unlikely]]
+      if (!look_closer(p)) return;
     p.at = step::none;
     --under_way_;
-    if (&p != filled_) free_.push_back(&p);
+    if (&p != filled_) p.next = std::exchange(free_, &p);
+  }
+
+  // False: there are further steps.
+  [[gnu::noinline]] bool look_closer(place& p) noexcept {
+    if (const auto r = p.io->finish(); !r) {
+      fail(p.start, r.error());
+      failed_from_ = std::min(failed_from_, begin_of_write(p));
+      return true;
+    }
+    if (p.at == step::write) return true;
+    merge(p);
+    return false;
+  }
+  // A block was read for what others have in it.
+  void merge(place& p) noexcept {
+    if (p.at == step::read_head) {
+      std::memcpy(p.data, scratch(step::read_head), options_.offset - first_);
+      p.at = after_head(p);
+    } else {
+      const std::uint64_t used = p.to - down(p.to);
+      std::memcpy(p.data + (p.to - p.start), scratch(step::read_tail) + used, block_ - used);
+      p.at = step::write;
+    }
   }
 
   // The first in the order of the device counts, unless somebody knows another one already.
@@ -360,7 +374,7 @@ class detail::write_behind {
   std::size_t scratch_stride_ = 0;
   dma_buffer memory_;
   std::vector<place> places_;
-  std::vector<place*> free_;  // reserved in full
+  place* free_ = nullptr;
   place* filled_ = nullptr;
   std::optional<io_operation> device_flush_;
 };
@@ -373,6 +387,13 @@ std::unexpected<error> closed_error(operation_kind what) {
       std::errc::bad_file_descriptor, what,
       detail::concat(operation_info{.kind = what, .device = {}}.what(), ": the sink is closed")));
 }
+
+[[gnu::noinline]] result<void> why_not_sent(write_behind& state, std::size_t left) {
+  if (state.closed()) return closed_error(operation_kind::send);
+  if (auto r = state.outcome(); !r) return r;
+  if (left > 0) return std::unexpected(state.no_space(left));
+  return {};
+}
 }  // namespace
 
 write_sink::write_sink(const bdev_desc& disk, const write_sink_options& options)
@@ -381,55 +402,31 @@ write_sink::write_sink(const io_channel& disk, const write_sink_options& options
     : state_(new write_behind(detail::stream_device(disk), options)) {}
 write_sink::~write_sink() { delete state_; }
 
-send_bytes_operation write_sink::send(std::span<const std::byte> bytes) noexcept {
-  return send_bytes_operation(state_, bytes);
-}
-flush_sink_operation write_sink::flush() noexcept { return flush_sink_operation(state_, false); }
-flush_sink_operation write_sink::close() noexcept { return flush_sink_operation(state_, true); }
 std::uint64_t write_sink::position() const noexcept { return state_ ? state_->position() : 0; }
 std::uint64_t write_sink::written() const noexcept { return state_ ? state_->written() : 0; }
 std::size_t write_sink::memory() const noexcept { return state_ ? state_->memory() : 0; }
 
-send_bytes_operation::send_bytes_operation(write_behind* state,
-                                           std::span<const std::byte> bytes) noexcept
-    : operation_base(std::in_place, state ? &state->point() : nullptr),
-      state_(state),
-      bytes_(bytes) {}
-
-send_bytes_operation::~send_bytes_operation() {
-  detail::leave_promise(*this);
-  settle("a sink");
-}
-
 bool send_bytes_operation::begin() noexcept {
-  if (!claim() || state_->may_send(bytes_.size()) != write_behind::answer::done) return false;
+  if (!claim_here(state_ ? &state_->point() : nullptr)) return false;
+  if (state_->may_send(bytes_.size()) != write_behind::answer::done) return false;
   if (state_->send(bytes_)) return false;
-  suspend();
+  suspend_here();
   return true;
 }
 
 result<void> send_bytes_operation::finish() {
-  if (failed()) return std::unexpected(failure(operation_kind::send, "sink"));
+  if (failed()) [[unlikely]]
+    return std::unexpected(failure(operation_kind::send, "sink"));
   release();
-  if (state_->closed()) return closed_error(operation_kind::send);
-  if (auto r = state_->outcome(); !r) return r;
-  if (!bytes_.empty()) return std::unexpected(state_->no_space(bytes_.size()));
-  return {};
-}
-
-flush_sink_operation::flush_sink_operation(write_behind* state, bool closes) noexcept
-    : operation_base(std::in_place, state ? &state->point() : nullptr),
-      state_(state),
-      closes_(closes) {}
-
-flush_sink_operation::~flush_sink_operation() {
-  detail::leave_promise(*this);
-  settle("a sink");
+  if (bytes_.empty() && state_->good()) [[likely]]
+    return {};
+  return why_not_sent(*state_, bytes_.size());
 }
 
 bool flush_sink_operation::begin() noexcept {
-  if (!claim() || state_->closed() || state_->flush()) return false;
-  suspend();
+  if (!claim_here(state_ ? &state_->point() : nullptr)) return false;
+  if (state_->closed() || state_->flush()) return false;
+  suspend_here();
   return true;
 }
 

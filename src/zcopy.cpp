@@ -7,6 +7,7 @@
 #include <spdk_io/zcopy.hpp>
 
 #include "channel_state.hpp"
+#include "plain_io.hpp"
 #include "thread_state.hpp"
 
 #include <spdk_io/detail/fatal.hpp>

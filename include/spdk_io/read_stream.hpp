@@ -23,7 +23,8 @@ class read_stream;
 
 namespace detail {
 class read_ahead;
-}
+struct read_place;
+}  // namespace detail
 
 struct read_stream_options {
   static constexpr std::uint64_t to_the_end = std::numeric_limits<std::uint64_t>::max();
@@ -45,25 +46,27 @@ class read_chunk {
  public:
   read_chunk() = default;  // empty
   read_chunk(read_chunk&& other) noexcept
-      : owner_(std::exchange(other.owner_, nullptr)),
-        place_(other.place_),
+      : place_(std::exchange(other.place_, nullptr)),
         offset_(other.offset_),
         memory_(std::exchange(other.memory_, {})) {}
   read_chunk& operator=(read_chunk&& other) noexcept {
     if (this != &other) {
       reset();
-      owner_ = std::exchange(other.owner_, nullptr);
-      place_ = other.place_;
+      place_ = std::exchange(other.place_, nullptr);
       offset_ = other.offset_;
       memory_ = std::exchange(other.memory_, {});
     }
     return *this;
   }
-  ~read_chunk() { reset(); }
+  ~read_chunk() {
+    if (place_) give_back(*place_);
+  }
 
   // Gives it back early. Afterwards it is empty.
   void reset() noexcept {
-    if (owner_) give_back();
+    if (!place_) return;
+    memory_ = {};
+    give_back(*std::exchange(place_, nullptr));
   }
 
   std::uint64_t offset() const noexcept { return offset_; }  // of its first byte on the device
@@ -85,10 +88,9 @@ class read_chunk {
 
  private:
   friend class detail::read_ahead;
-  void give_back() noexcept;
+  static void give_back(detail::read_place& place) noexcept;
 
-  detail::read_ahead* owner_ = nullptr;
-  std::uint32_t place_ = 0;
+  detail::read_place* place_ = nullptr;
   std::uint64_t offset_ = 0;
   dma_span memory_;
 };
@@ -142,7 +144,7 @@ class read_stream {
   // operation_canceled. Nothing is lost: what is being read goes on, and comes with the next call.
   // The same when the thread ends. Destroying the awaiting coroutine on its thread is always safe,
   // and loses nothing either. Requires: the stream lives until it is awaited.
-  [[nodiscard]] next_chunk_operation next() noexcept;
+  [[nodiscard]] inline next_chunk_operation next() noexcept;
 
   // Reads in flight or complete, and not handed out.
   std::size_t ahead() const noexcept;
@@ -160,16 +162,21 @@ class [[nodiscard]] next_chunk_operation
  public:
   next_chunk_operation(next_chunk_operation&&) = default;
   next_chunk_operation& operator=(next_chunk_operation&&) = delete;
-  ~next_chunk_operation();
+  ~next_chunk_operation() {
+    detail::leave_promise(*this);
+    settle("a stream");
+  }
 
   bool begin() noexcept;
   result<std::optional<read_chunk>> finish();
 
  private:
   friend class read_stream;
-  explicit next_chunk_operation(detail::read_ahead* state) noexcept;
+  explicit next_chunk_operation(detail::read_ahead* state) noexcept : state_(state) {}
 
   detail::read_ahead* state_;
 };
+
+inline next_chunk_operation read_stream::next() noexcept { return next_chunk_operation(state_); }
 
 }  // namespace spdk_io::inline SPDK_IO_ABI

@@ -83,15 +83,15 @@ class write_sink {
   // operation_canceled; position() says how much was taken. The same when the thread ends.
   // Destroying the awaiting coroutine on its thread is always safe. Requires: the sink lives until
   // it is awaited, and the bytes until it has completed.
-  [[nodiscard]] send_bytes_operation send(std::span<const std::byte> bytes) noexcept;
+  [[nodiscard]] inline send_bytes_operation send(std::span<const std::byte> bytes) noexcept;
 
   // co_await gives a result<void>: all that was sent is on the device, and there on stable storage
   // where the device can flush. Errors and cancellation as for send(); writes go on in any case.
-  [[nodiscard]] flush_sink_operation flush() noexcept;
+  [[nodiscard]] inline flush_sink_operation flush() noexcept;
 
   // The same, and nothing more is taken. What comes after it, and a further close() but for its
   // result, which is the same: bad_file_descriptor. One that was stopped may be called again.
-  [[nodiscard]] flush_sink_operation close() noexcept;
+  [[nodiscard]] inline flush_sink_operation close() noexcept;
 
   std::uint64_t position() const noexcept;  // bytes: where on the device the next byte goes
   // Bytes: up to here, from where the range begins, all of it has been written; what follows is
@@ -112,14 +112,18 @@ class [[nodiscard]] send_bytes_operation
  public:
   send_bytes_operation(send_bytes_operation&&) = default;
   send_bytes_operation& operator=(send_bytes_operation&&) = delete;
-  ~send_bytes_operation();
+  ~send_bytes_operation() {
+    detail::leave_promise(*this);
+    settle("a sink");
+  }
 
   bool begin() noexcept;
   result<void> finish();
 
  private:
   friend class write_sink;
-  send_bytes_operation(detail::write_behind* state, std::span<const std::byte> bytes) noexcept;
+  send_bytes_operation(detail::write_behind* state, std::span<const std::byte> bytes) noexcept
+      : state_(state), bytes_(bytes) {}
 
   detail::write_behind* state_;
   std::span<const std::byte> bytes_;
@@ -131,17 +135,31 @@ class [[nodiscard]] flush_sink_operation
  public:
   flush_sink_operation(flush_sink_operation&&) = default;
   flush_sink_operation& operator=(flush_sink_operation&&) = delete;
-  ~flush_sink_operation();
+  ~flush_sink_operation() {
+    detail::leave_promise(*this);
+    settle("a sink");
+  }
 
   bool begin() noexcept;
   result<void> finish();
 
  private:
   friend class write_sink;
-  flush_sink_operation(detail::write_behind* state, bool closes) noexcept;
+  flush_sink_operation(detail::write_behind* state, bool closes) noexcept
+      : state_(state), closes_(closes) {}
 
   detail::write_behind* state_;
   bool closes_;
 };
+
+inline send_bytes_operation write_sink::send(std::span<const std::byte> bytes) noexcept {
+  return send_bytes_operation(state_, bytes);
+}
+inline flush_sink_operation write_sink::flush() noexcept {
+  return flush_sink_operation(state_, false);
+}
+inline flush_sink_operation write_sink::close() noexcept {
+  return flush_sink_operation(state_, true);
+}
 
 }  // namespace spdk_io::inline SPDK_IO_ABI

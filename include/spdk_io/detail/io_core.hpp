@@ -180,7 +180,7 @@ class io_core : public ready_node {
   // False, with why_, where the range in bytes is not one of whole blocks.
   bool in_blocks(std::uint64_t& first, std::uint64_t& count) noexcept;
 
-  void put_in_flight(channel_state& channel) noexcept;
+  inline void put_in_flight(channel_state& channel) noexcept;
   void complete() noexcept;
   [[gnu::noinline]] static void complete_with_checks(spdk_bdev_io* io, bool success,
                                                      io_core& self) noexcept;

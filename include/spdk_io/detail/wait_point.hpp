@@ -41,7 +41,8 @@ class wait_point {
   // The thread that it belongs to, from the first wait on.
   thread_state* home() const noexcept { return home_.get(); }
   // Ends the program if this is another OS thread than that of a thread that has not ended.
-  void check_os_thread(std::string_view what) const noexcept;
+  // (That, and what an element takes besides, is in src/wait_steps.hpp.)
+  inline void check_os_thread(std::string_view what) const noexcept;
 
  private:
   friend class point_wait;
@@ -50,6 +51,8 @@ class wait_point {
     static void thread_ends(ready_node& node);
     wait_point* point;
   };
+
+  [[gnu::cold]] void check_os_thread_by_home(std::string_view what) const noexcept;
 
   std::shared_ptr<thread_state> home_;
   point_wait* user_ = nullptr;  // who waits, or has claimed it
@@ -62,6 +65,7 @@ class point_wait : public ready_node {
   void refuse_stopped() noexcept { end_ = end::stopped; }
 
  protected:
+  point_wait() noexcept : point_(nullptr) {}
   explicit point_wait(wait_point* point) noexcept : point_(point) {}  // null: moved from
   point_wait(point_wait&& other) noexcept
       : ready_node(std::move(other)),  // which takes the base's part only
@@ -71,12 +75,18 @@ class point_wait : public ready_node {
 
   // First of all. False: it may not be waited for here; failed() from now on.
   bool claim() noexcept;
+  // The same, where the thread is known; and the point too, now if not before.
+  inline bool claim_here(wait_point* point) noexcept;
   // Suspends. Requires: claim() was true.
   void suspend() noexcept;
+  inline void suspend_here() noexcept;
   // The result is taken. Requires: not failed().
-  void release() noexcept;
+  void release() noexcept {
+    point_->user_ = nullptr;
+    claimed_ = false;
+  }
   // From the destructor. True: what it has claimed, or waits for, is given up.
-  bool settle(std::string_view what) noexcept;
+  bool settle(std::string_view what) noexcept { return (claimed_ || linked()) && give_up(what); }
 
   bool failed() const noexcept { return end_ != end::none; }
   // Why; `what` for the message, such as "stream".
@@ -94,6 +104,8 @@ class point_wait : public ready_node {
     wrong_thread,
     no_owner,
   };
+  [[gnu::cold]] bool claim_with_checks() noexcept;
+  [[gnu::cold]] bool give_up(std::string_view what) noexcept;
   bool refuse(end why) noexcept {
     end_ = why;
     return false;
@@ -105,5 +117,10 @@ class point_wait : public ready_node {
   end end_ = end::none;
   bool claimed_ = false;
 };
+
+inline void wait_point::wake() {
+  node_ring::erase(link_);
+  user_->run(*user_);
+}
 
 }  // namespace spdk_io::inline SPDK_IO_ABI::detail
