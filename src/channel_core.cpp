@@ -21,6 +21,7 @@ channel_core::channel_core(void* cells, std::size_t stride, std::size_t count, s
       mask_(count - 1),
       capacity_(capacity),
       destroy_(destroy) {
+  message_.context = this;
   // Those beyond the capacity are opened by the receiver.
   for (std::uint64_t i = 0; i < capacity; ++i) turn_of(i).store(i, std::memory_order_relaxed);
 }
@@ -35,7 +36,8 @@ std::size_t channel_core::cells_for(std::size_t capacity) noexcept {
 
 void channel_core::close() noexcept {
   tail_.fetch_or(1, std::memory_order_seq_cst);
-  if (wake_.load(std::memory_order_seq_cst) == wake::armed) static_cast<void>(send_wake());
+  const std::uint64_t before = word_.fetch_or(closing, std::memory_order_seq_cst);
+  if ((before & armed) != 0) static_cast<void>(send_wake());
   serve();
 }
 
@@ -53,24 +55,27 @@ error channel_core::refusal() const {
 }
 
 bool channel_core::must_wait() noexcept {
-  if (!nothing_to_hand_out()) return false;
-  // Where a message is coming, it finds who waits.
-  wake expected = wake::idle;
-  wake_.compare_exchange_strong(expected, wake::armed, std::memory_order_seq_cst);
-  if (nothing_to_hand_out()) return true;
-  expected = wake::armed;
-  wake_.compare_exchange_strong(expected, wake::idle, std::memory_order_seq_cst);
+  if (has_element()) return false;
+  if (!receiver_) receiver_ = point_.home();
+  // Where a message is coming, it finds who waits. Nobody else sets `armed`.
+  std::uint64_t word = word_.load(std::memory_order_seq_cst);
+  if ((word & (armed | coming)) == 0) word = word_.fetch_add(armed, std::memory_order_seq_cst);
+  if (!has_element() && ((word & closing) == 0 || !ended())) return true;
+  word = word_.load(std::memory_order_relaxed);
+  while ((word & armed) != 0 &&
+         !word_.compare_exchange_weak(word, word - armed, std::memory_order_seq_cst)) {
+  }
   return false;
 }
 
-// The thread is the one that has armed: it is known by then, and this object keeps it.
 bool channel_core::send_wake() noexcept {
-  wake expected = wake::armed;
-  if (!wake_.compare_exchange_strong(expected, wake::coming, std::memory_order_seq_cst))
-    return true;
-  reference();
-  if (point_.home()->deliver(message_)) return true;
-  wake_.store(wake::idle, std::memory_order_seq_cst);
+  std::uint64_t word = word_.load(std::memory_order_relaxed);
+  do {
+    if ((word & armed) == 0) return true;
+  } while (!word_.compare_exchange_weak(word, word - armed + coming + one_reference,
+                                        std::memory_order_seq_cst));
+  if (receiver_->deliver(message_)) return true;
+  word_.fetch_sub(coming, std::memory_order_seq_cst);
   gone_.store(true, std::memory_order_release);
   tail_.fetch_or(1, std::memory_order_seq_cst);
   unreference();  // whoever calls this has another one
@@ -79,11 +84,13 @@ bool channel_core::send_wake() noexcept {
 
 // On the receiver's thread. Another sender may have published behind one that has not yet.
 void channel_core::woken(ready_node& node) {
-  channel_core& self = *static_cast<wake_message&>(node).core;
-  self.wake_.store(wake::idle, std::memory_order_seq_cst);
-  const bool go_on = self.point_.waited_for() && !self.must_wait();
-  self.unreference();  // a receiver that waits has one, too
-  if (go_on) self.point_.wake();
+  channel_core& self = *static_cast<channel_core*>(node.context);
+  // Who waits has a reference, too; without that, this may be gone from here on.
+  const bool waited_for = self.point_.waited_for();
+  const std::uint64_t before =
+      self.word_.fetch_sub(coming + one_reference, std::memory_order_seq_cst);
+  if (was_last(before)) return self.destroy_(self);
+  if (waited_for && !self.must_wait()) self.point_.wake();
 }
 
 void channel_core::serve() noexcept {

@@ -123,6 +123,13 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
   void shut_down() noexcept;
 
   spdk_thread* native;
+  // What other threads come to for a message, among what nobody writes: at each poll this one
+  // writes to much of the rest.
+  inbox messages;  // users'; closed when the thread ends
+  // The library's own, not refused before the thread has ended: calls that come home, channels to
+  // put.
+  inbox returns;
+  std::atomic<bool> asleep{false};
   const std::string name;
   const std::uint64_t id;
   const void* const os_thread;
@@ -130,15 +137,10 @@ class thread_state : public std::enable_shared_from_this<thread_state> {
 
   waking_list ready{*this};     // user code
   waking_list internal{*this};  // the library's own continuations
-  inbox messages;               // users'; closed when the thread ends
-  // The library's own, not refused before the thread has ended: calls that come home, channels to
-  // put.
-  inbox returns;
   timer_queue timers;
   io_hurdles hurdles;
   memory_wait waiting{*this, hurdles};
   abort_retries retries{*this};
-  std::atomic<bool> asleep{false};
 
   std::unordered_map<desc_state*, channel_state*> channels;
   std::vector<desc_state*> opened;    // descriptors that must be closed here

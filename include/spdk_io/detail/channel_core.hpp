@@ -11,9 +11,11 @@
 // Closing sets a bit in tail_: each position is taken before that, and comes to the receiver, or
 // not at all.
 //
-// A receiver that finds nothing arms wake_, looks once more, and is suspended. The first sender
-// that then publishes sends it one message, whose node is here. It is not sent again before it
-// arrived. A sender that finds no room queues, says so, and looks once more; the receiver, having
+// A receiver that finds nothing sets `armed`, looks once more, and is suspended. The first sender
+// that then publishes takes that away, and sends it one message, whose node is here. It is not sent
+// again before it arrived. Closing is one more reason for that message, and has a bit beside
+// `armed`, so that a receiver that waits need not look at what senders write for each element. A
+// sender that finds no room queues, says so, and looks once more; the receiver, having
 // made room, looks whether somebody has said so. All four are sequentially consistent: of two that
 // pass each other, one sees the other.
 #pragma once
@@ -43,9 +45,9 @@ class channel_core {
   channel_core(const channel_core&) = delete;
   channel_core& operator=(const channel_core&) = delete;
 
-  void reference() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
+  void reference() noexcept { word_.fetch_add(one_reference, std::memory_order_relaxed); }
   void unreference() noexcept {
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy_(*this);
+    if (was_last(word_.fetch_sub(one_reference, std::memory_order_acq_rel))) destroy_(*this);
   }
 
   // Any thread. No position is taken any more; who waits for room, or for an element, is told.
@@ -79,7 +81,7 @@ class channel_core {
   // lock.
   [[nodiscard]] bool publish(std::uint64_t position) noexcept {
     turn_of(position).store(position + 1, std::memory_order_seq_cst);
-    return wake_.load(std::memory_order_seq_cst) != wake::armed || send_wake();
+    return (word_.load(std::memory_order_seq_cst) & armed) == 0 || send_wake();
   }
   bool somebody_waits() const noexcept { return senders_wait_.load(std::memory_order_seq_cst); }
 
@@ -114,16 +116,16 @@ class channel_core {
 
  private:
   friend class send_wait;
-  enum class wake : std::uint8_t { idle, armed, coming };
-  struct wake_message : message_node {
-    wake_message(run_function f, channel_core& c) noexcept : message_node(f), core(&c) {}
-    channel_core* core;
-  };
+  // word_: at most one of the first two.
+  static constexpr std::uint64_t armed = 1;   // a message is to be sent
+  static constexpr std::uint64_t coming = 2;  // it is on its way, and has a reference
+  static constexpr std::uint64_t closing = 4;
+  static constexpr std::uint64_t one_reference = 8;
+  static bool was_last(std::uint64_t before) noexcept { return before / one_reference == 1; }
 
   sequence& turn_of(std::uint64_t position) const noexcept {
     return *reinterpret_cast<sequence*>(cells_ + (position & mask_) * stride_);
   }
-  bool nothing_to_hand_out() const noexcept { return !has_element() && !ended(); }
   [[nodiscard]] bool send_wake() noexcept;
   static void woken(ready_node& node);
   void serve_locked(const send_wait* here) noexcept;
@@ -138,7 +140,7 @@ class channel_core {
   const std::uint64_t mask_;
   const std::size_t capacity_;
   const destroy_function destroy_;
-  std::atomic<std::uint32_t> references_{1};
+  thread_state* receiver_ = nullptr;  // set before it is armed for the first time
   std::atomic<bool> gone_{false};
   // Written by senders.
   alignas(line) std::atomic<std::uint64_t> tail_{0};  // twice the next position, and 1 if closed
@@ -146,8 +148,8 @@ class channel_core {
   alignas(line) std::uint64_t head_ = 0;
   wait_point point_;
   // Written by both, when one of them waits.
-  alignas(line) std::atomic<wake> wake_{wake::idle};
-  wake_message message_{woken, *this};
+  alignas(line) std::atomic<std::uint64_t> word_{one_reference};
+  message_node message_{woken};
   alignas(line) std::atomic<bool> senders_wait_{false};
   std::mutex mutex_;  // for what follows
   send_wait* first_ = nullptr;

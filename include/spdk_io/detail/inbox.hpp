@@ -53,7 +53,7 @@ class inbox {
   // Takes what has arrived, oldest first, linked through next_message. The owner only. One that
   // was closed stays so.
   message_node* take() noexcept {
-    if (head_.load(std::memory_order_relaxed) == closed()) return nullptr;
+    if (empty()) return nullptr;
     return reverse(head_.exchange(nullptr));
   }
 
