@@ -125,8 +125,7 @@ TEST(thread_pool, that_spins) {
   for (auto& each : run(pool.spread([](std::size_t i) { return i; }))) must(each);
 }
 
-// --- where it cannot be
-// ---------------------------------------------------------------------------
+// --- where it cannot be ---
 
 TEST(thread_pool, on_a_core_that_is_not_allowed_is_an_error) {
   std::jthread([] {
@@ -160,8 +159,7 @@ TEST(thread_pool, that_fails_half_way_joins_what_was_started) {
   EXPECT_EQ(sio::thread::count(), count);
 }
 
-// --- what is spread
-// -------------------------------------------------------------------------------
+// --- what is spread ---
 
 TEST(spread, brings_results_back_in_order) {
   auto pool = pool_of(4);
@@ -319,8 +317,7 @@ TEST(spread, from_an_os_thread_without_an_spdk_thread) {
   }).join();
 }
 
-// --- devices
-// --------------------------------------------------------------------------------------
+// --- devices ---
 
 TEST(spread, over_a_device_gives_each_thread_its_own_channel) {
   auto disk = open_malloc("m0");
@@ -443,8 +440,7 @@ TEST(for_each_thread, is_success_when_all_are) {
   EXPECT_EQ(called, 3);
 }
 
-// --- the end
-// --------------------------------------------------------------------------------------
+// --- the end ---
 
 TEST(thread_pool, asked_to_stop_stops_its_work_and_takes_no_more) {
   auto pool = pool_of(2);
@@ -597,8 +593,7 @@ TEST(thread_pool, in_a_thread_of_another_pool) {
   EXPECT_EQ(must(each[1]), 4u);
 }
 
-// --- orders of destruction
-// ------------------------------------------------------------------------
+// --- orders of destruction ---
 
 TEST(thread_pool, goes_before_or_after_the_handle_of_a_device) {
   must(run(sio::create_bdev(sio::null_bdev{.name = "n0", .size = 1 << 20})));
@@ -640,8 +635,7 @@ TEST(thread_pool, goes_while_its_work_is_destroyed_afterwards) {
   EXPECT_EQ(alive.use_count(), 1);
 }
 
-// --- under load
-// -----------------------------------------------------------------------------------
+// --- under load ---
 
 struct load {
   std::atomic<std::uint64_t> done{0};
@@ -649,13 +643,15 @@ struct load {
   std::atomic<int> last_writes{0};
 };
 
-// I/O until it is stopped, and then one write more.
-sio::task<sio::result<void>> keep_busy(sio::io_channel& disk, load& all, std::uint64_t seed) {
+// I/O until it is stopped, and then one write more, in 32 blocks of its own: what two threads do to
+// one block at a time is theirs to put in order.
+sio::task<sio::result<void>> keep_busy(sio::io_channel& disk, load& all, std::uint64_t lane,
+                                       std::uint64_t seed) {
   auto buffer = must(sio::dma_buffer::zeroed(512));
   std::mt19937_64 random(seed);
   const auto token = co_await sio::current_stop_token();
   while (!token.stop_requested()) {
-    const std::uint64_t offset = random() % 1024 * 512;
+    const std::uint64_t offset = (lane * 32 + random() % 32) * 512;
     ++all.in_flight;
     sio::io_operation io = random() % 2 ? disk.write(buffer, offset) : disk.read(buffer, offset);
     auto r = co_await std::move(io);
@@ -664,7 +660,7 @@ sio::task<sio::result<void>> keep_busy(sio::io_channel& disk, load& all, std::ui
     ++all.done;
     if (random() % 16 == 0) co_await sio::yield();
   }
-  auto last = co_await sio::unstoppable(disk.write(buffer, 0));
+  auto last = co_await sio::unstoppable(disk.write(buffer, lane * 32 * 512));
   if (last) ++all.last_writes;
   co_return last;
 }
@@ -683,7 +679,8 @@ TEST_P(pool_under_load, ends_when_its_work_has) {
   auto busy = [&](sio::io_channel& channel, std::size_t index) -> sio::task<sio::result<void>> {
     sio::task_scope scope;
     for (int i = 0; i < depth; ++i) {
-      scope.spawn(keep_busy(channel, all, seed * 1000 + index * 100 + std::uint64_t(i)));
+      const std::uint64_t lane = index * 8 + static_cast<std::uint64_t>(i);
+      scope.spawn(keep_busy(channel, all, lane, seed * 1000 + lane));
     }
     co_return co_await scope.join();
   };

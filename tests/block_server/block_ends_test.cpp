@@ -32,8 +32,7 @@ void send_reads(nbd_client& c, std::uint64_t count, std::uint32_t length = block
   for (std::uint64_t i = 0; i < count; ++i) c.send({.cookie = i, .length = length});
 }
 
-// --- a client goes
-// --------------------------------------------------------------------------------
+// --- a client goes ---
 
 TEST(block_ends, io_of_a_client_that_goes_is_aborted) {
   serving s(open_delay());
@@ -176,8 +175,7 @@ TEST(block_ends, out_of_file_descriptors) {
   s.until([&] { return c.available() == 18; });
 }
 
-// --- the device goes
-// ------------------------------------------------------------------------------
+// --- the device goes ---
 
 TEST(block_ends, the_device_is_removed) {
   std::optional<serving> s(std::in_place, open_delay());
@@ -213,8 +211,7 @@ TEST(block_ends, a_larger_device_is_served_at_once) {
   EXPECT_EQ(c.write(1 << 20, bytes(block)), status::ok);
 }
 
-// --- the server is asked to stop
-// ------------------------------------------------------------------
+// --- the server is asked to stop ---
 
 TEST(block_ends, stop_answers_what_is_under_way) {
   serving s(open_faulty(), {.clients = 3});

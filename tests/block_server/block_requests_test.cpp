@@ -34,8 +34,7 @@ bytes pattern(std::size_t length, std::uint64_t seed) {
   return out;
 }
 
-// --- contents
-// -------------------------------------------------------------------------------------
+// --- contents ---
 
 // A client that owns a part of the device, and knows what is there. Its requests under way do not
 // overlap, so that what each of them reads or leaves is certain.
@@ -152,8 +151,7 @@ TEST(block_requests, random_use_with_fewer_buffers_than_requests) {
   for (std::uint64_t seed = 21; seed <= 26; ++seed) use_at_random(seed, 3);
 }
 
-// --- order
-// ----------------------------------------------------------------------------------------
+// --- order ---
 
 TEST(block_requests, answered_as_they_end_not_as_they_came) {
   auto disk = open_faulty();
@@ -275,8 +273,7 @@ TEST(block_requests, more_requests_than_buffers_are_all_answered) {
   }
 }
 
-// --- refusals
-// -------------------------------------------------------------------------------------
+// --- refusals ---
 
 TEST(block_requests, refused_without_asking_the_device) {
   constexpr std::uint64_t size = 1 << 20;
@@ -333,8 +330,7 @@ TEST(block_requests, zeroes_and_trims_may_be_longer_than_any_buffer) {
   }
 }
 
-// --- the device fails
-// -----------------------------------------------------------------------------
+// --- the device fails ---
 
 TEST(block_requests, errors_of_the_device_are_answered_and_requests_go_on) {
   serving s(open_faulty());

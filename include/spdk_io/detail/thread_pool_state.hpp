@@ -99,8 +99,7 @@ auto call_plain(const F& f, Arguments&&... arguments) {
   }
 }
 
-// --- the function of a user, as one of the index of a thread
-// ----------------------------------------
+// --- the function of a user, as one of the index of a thread ---
 
 template <class F>
 auto by_index(F f) {
@@ -171,8 +170,7 @@ auto by_channel_and_shard(const bdev_desc& disk, std::uint64_t count, std::size_
   };
 }
 
-// --- such a function on the threads of a pool
-// ---------------------------------------------------------
+// --- such a function on the threads of a pool ---
 
 // On the thread. The pool's token is heard there, not where the work was handed out: join() may be
 // holding up that thread.
