@@ -46,12 +46,12 @@ int io_core::submit() noexcept {
 
 bool io_core::begin_read(io_core& self, void* target, void* buffer, std::uint64_t offset,
                          std::uint64_t length) noexcept {
-  return begin_plain<spdk_bdev_read>(self, target, buffer, offset, length);
+  return begin_plain<spdk_bdev_read, on_complete>(self, target, buffer, offset, length);
 }
 
 bool io_core::begin_write(io_core& self, void* target, void* buffer, std::uint64_t offset,
                           std::uint64_t length) noexcept {
-  return begin_plain<spdk_bdev_write>(self, target, buffer, offset, length);
+  return begin_plain<spdk_bdev_write, on_complete>(self, target, buffer, offset, length);
 }
 
 bool io_core::begin_with_checks() noexcept {
@@ -510,8 +510,11 @@ void io_core::wait_until_ready() noexcept {
   const std::string what = info().what();
   pump_until(
       *channel().home,
-      [](const void* op) { return static_cast<const io_core*>(op)->io_stage == stage_ready; }, this,
-      what);
+      [](const void* op) {
+        const std::uint8_t at = static_cast<const io_core*>(op)->io_stage;
+        return at == stage_ready || at <= stage_succeeded;  // the latter: see repeated_io
+      },
+      this, what);
 }
 
 }  // namespace detail

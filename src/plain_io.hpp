@@ -15,7 +15,7 @@ inline void io_core::put_in_flight(channel_state& channel) noexcept {
   io_stage = stage_in_flight;
 }
 
-template <auto Submit>
+template <auto Submit, auto Complete>
 inline bool io_core::begin_plain(io_core& self, void* target, void* buffer, std::uint64_t offset,
                                  std::uint64_t length) noexcept {
   if (!target || !buffer) [[unlikely]]
@@ -26,7 +26,7 @@ inline bool io_core::begin_plain(io_core& self, void* target, void* buffer, std:
       [[unlikely]]
     return self.begin_with_checks();
   self.put_in_flight(ch);
-  const int rc = Submit(ch.native_desc, ch.native, buffer, offset, length, on_complete, &self);
+  const int rc = Submit(ch.native_desc, ch.native, buffer, offset, length, Complete, &self);
   return rc == 0 || self.not_submitted(rc);
 }
 

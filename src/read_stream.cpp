@@ -180,11 +180,16 @@ class detail::read_ahead {
       next_start_ = start + length;
       p.start = start;
       p.at = stage::reading;
-      if (!p.read->begin_read(device_.channel(), p.data, start, length)) [[unlikely]]
+      if (!p.read->begin_noted_read<note>(device_.channel(), p.data, start, length)) [[unlikely]]
         take(p);
     }
   }
 
+  static void note(void* argument) {
+    place& p = *static_cast<place*>(argument);
+    p.at = stage::read;
+    if (&p == p.owner->first_ && p.owner->point_.waited_for()) p.owner->point_.wake_later();
+  }
   static void completed(ready_node& node) {
     place& p = *static_cast<place*>(node.context);
     read_ahead& self = *p.owner;

@@ -32,7 +32,9 @@ class detail::write_behind {
   enum class answer : std::uint8_t { done, closed, no_space };
 
   write_behind(stream_device device, const write_sink_options& options)
-      : device_(std::move(device)), options_(options), position_(options.offset) {}
+      : device_(std::move(device)), options_(options), position_(options.offset) {
+    going_on_.context = this;
+  }
   write_behind(const write_behind&) = delete;
   write_behind& operator=(const write_behind&) = delete;
   ~write_behind() {
@@ -43,6 +45,7 @@ class detail::write_behind {
     if (flushing_) device_flush_->request_stop();
     for (place& p : places_) p.io.reset();
     device_flush_.reset();
+    if (going_on_.linked()) node_ring::erase(going_on_);
   }
 
   wait_point& point() noexcept { return point_; }
@@ -59,7 +62,13 @@ class detail::write_behind {
 
   // Takes what there is room for. True: all of it, or there is an error.
   bool send(std::span<const std::byte>& bytes) noexcept {
-    if (has_room()) fill(bytes);
+    if (has_room()) {
+      if (!filled_ && bytes.size() == chunk_ && behind(position_) == 0 && !error_) [[likely]] {
+        write_through(bytes);
+      } else {
+        fill(bytes);
+      }
+    }
     waiting_ = &bytes;
     return bytes.empty() || error_;
   }
@@ -204,12 +213,23 @@ class detail::write_behind {
     }
   }
 
+  // A whole chunk. Requires: has_room(), none is being filled.
+  void write_through(std::span<const std::byte>& bytes) noexcept {
+    place& p = *free_;
+    free_ = p.next;
+    p.start = position_;
+    std::memcpy(p.data, bytes.data(), chunk_);
+    bytes = {};
+    position_ += chunk_;
+    submit_whole(p);
+  }
+
   void submit_whole(place& p) noexcept {
     p.from = p.start;
     p.to = position_;
     p.at = step::write;
     ++under_way_;
-    if (!p.io->begin_write(device_.channel(), p.data, p.start, chunk_)) [[unlikely]]
+    if (!p.io->begin_noted_write<note>(device_.channel(), p.data, p.start, chunk_)) [[unlikely]]
       take(p);
   }
   // What of the chunk has not been written, up to the position.
@@ -240,13 +260,22 @@ class detail::write_behind {
   }
   bool begin(place& p) noexcept {
     if (p.at == step::write) {
-      return p.io->begin_write(device_.channel(), p.data + (p.from - p.start), p.from,
-                               up(p.to) - p.from);
+      return p.io->begin_noted_write<note>(device_.channel(), p.data + (p.from - p.start), p.from,
+                                           up(p.to) - p.from);
     }
     return p.io->begin_read(device_.channel(), scratch(p.at),
                             p.at == step::read_head ? first_ : down(p.to), block_);
   }
 
+  static void note(void* argument) {
+    place& p = *static_cast<place*>(argument);
+    write_behind& self = *p.owner;
+    self.release(p);
+    if (self.point_.waited_for() && !self.going_on_.linked()) {
+      self.point_.home()->ready.push_back(self.going_on_);
+    }
+  }
+  static void go_on_waiting(ready_node& node) { static_cast<write_behind*>(node.context)->wake(); }
   static void completed(ready_node& node) {
     place& p = *static_cast<place*>(node.context);
     write_behind& self = *p.owner;
@@ -264,6 +293,9 @@ class detail::write_behind {
   void take(place& p) noexcept {
     if (!p.io->succeeded() || p.at != step::write) [[unlikely]]
       if (!look_closer(p)) return;
+    release(p);
+  }
+  void release(place& p) noexcept {
     p.at = step::none;
     --under_way_;
     if (&p != filled_) p.next = std::exchange(free_, &p);
@@ -354,6 +386,7 @@ class detail::write_behind {
   stream_device device_;
   const write_sink_options options_;
   wait_point point_;
+  ready_node going_on_{go_on_waiting};  // linked when writes are noted while somebody waits
   std::span<const std::byte>* waiting_ = nullptr;  // of the send that waits; null: a flush does
   std::optional<error> error_;
   std::uint64_t failed_at_ = 0;

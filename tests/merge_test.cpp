@@ -5,11 +5,14 @@
 #include <spdk_io/channel.hpp>
 #include <spdk_io/merge.hpp>
 #include <spdk_io/read_stream.hpp>
+#include <spdk_io/sleep_for.hpp>
 #include <spdk_io/task_scope.hpp>
 #include <spdk_io/transform.hpp>
 
+#include <chrono>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 namespace spdk_io_test {
@@ -88,6 +91,27 @@ TEST(merge, a_stopped_wait_loses_nothing) {
   }
   must(b.try_send(2));
   EXPECT_EQ(must(run(both.next())), 2);
+}
+
+// The streams start within the wait: a stop that comes from there is not missed.
+TEST(merge, stopped_by_what_it_starts) {
+  sio::task_scope scope;
+  struct stopping {
+    sio::task_scope& scope;
+    sio::task<sio::result<std::optional<int>>> next() {
+      scope.request_stop();
+      co_await sio::sleep_for(std::chrono::hours(1));
+      co_return std::nullopt;
+    }
+  };
+  std::string answer;
+  sio::channel<int> silent(1);
+  auto both = sio::merge(stopping{scope}, silent);
+  scope.spawn([](auto& in, std::string& out) -> sio::task<void> {
+    out = message_of(co_await in.next());
+  }(both, answer));
+  poll_times(5);
+  EXPECT_EQ(answer, "next of a stream: stopped on request");
 }
 
 TEST(merge, destroyed_while_it_is_waited_for) {

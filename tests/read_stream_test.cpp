@@ -213,6 +213,17 @@ TEST_F(read_stream_with_errors, chunks_come_in_order_whatever_the_device_does) {
   }
 }
 
+// Some reads wait for a bdev_io, and go on later than others.
+TEST(read_stream, while_memory_for_io_is_short) {
+  must(init_with_pool(3, 1));
+  auto disk = open_malloc("m0", 256 << 10);
+  const auto model = fill_device(disk, 21);
+  read_stream in(disk, {.offset = 700, .length = 200'000, .chunk = 1024, .depth = 8});
+  const auto got = read_all(in, 700);
+  EXPECT_GT(main_thread().statistics().memory_waits, 0u);
+  EXPECT_TRUE(std::ranges::equal(got, std::span(model).subspan(700, 200'000)));
+}
+
 TEST(read_stream, two_at_a_time_are_refused) {
   auto disk = open_delay();
   read_stream in(disk, {.chunk = 4096, .depth = 2});
@@ -283,6 +294,47 @@ TEST(read_stream, chunks_may_outlive_it) {
   EXPECT_TRUE(b->empty());
   b.reset();
   EXPECT_EQ(c.offset(), 4096u);
+}
+
+// Whoever waits goes on once, and finds all that the device has completed by then.
+TEST(read_stream, one_wait_for_all_that_comes_with_a_poll) {
+  const temp_folder folder;
+  auto disk = open_device(kind::null, folder, "n0");
+  const auto reader = [](const sio::bdev_desc& d, int& chunks, int& waits) -> sio::task<void> {
+    read_stream in(d, {.chunk = 4096, .depth = 8});
+    for (;;) {
+      auto chunk = co_await counting_waits{in.next(), waits};
+      if (!chunk || !*chunk) break;
+      ++chunks;
+    }
+  };
+  int chunks = 0;
+  int waits = 0;
+  started reading(reader(disk, chunks, waits));
+  poll_until([&] { return reading.done(); });
+  EXPECT_EQ(chunks, 256);
+  EXPECT_EQ(waits, 256 / 8);
+}
+
+// Where reads can be aborted, and where they come back in their own time.
+TEST(read_stream, destroyed_with_reads_in_flight_on_any_device) {
+  const temp_folder folder;
+  for_each_kind({kind::malloc, kind::null, kind::uring, kind::aio}, [&](kind k) {
+    auto disk = open_device(k, folder, "d0");
+    for (bool somebody_waits : {false, true}) {
+      auto in = std::make_unique<read_stream>(disk, sio::read_stream_options{.chunk = 4096});
+      next waiting(in->next());
+      EXPECT_EQ(in->ahead(), 8u);
+      if (!somebody_waits) waiting.destroy();
+      in.reset();
+      EXPECT_TRUE(main_thread().operations().empty());
+      if (!somebody_waits) continue;
+      EXPECT_FALSE(waiting.done());
+      main_thread().poll();
+      ASSERT_TRUE(waiting.done());
+      EXPECT_EQ(message_of(waiting.take()), "next of a stream: the stream was destroyed meanwhile");
+    }
+  });
 }
 
 TEST(read_stream, destroyed_with_reads_in_flight) {

@@ -405,6 +405,50 @@ TEST(write_sink, destroyed_with_writes_in_flight) {
   EXPECT_TRUE(main_thread().operations().empty());
 }
 
+// Whoever waits for room goes on once for all that the device has completed by then.
+TEST(write_sink, one_wait_for_all_that_comes_with_a_poll) {
+  const temp_folder folder;
+  auto disk = open_device(kind::null, folder, "n0");
+  const auto writer = [](const sio::bdev_desc& d, int& chunks, int& waits) -> sio::task<void> {
+    write_sink out(d, {.chunk = 4096, .depth = 8});
+    const auto data = bytes_of(4096, 17);
+    while (chunks < 256) {
+      if (auto r = co_await counting_waits{out.send(data), waits}; !r) co_return;
+      ++chunks;
+    }
+    must(co_await out.close());
+  };
+  int chunks = 0;
+  int waits = 0;
+  started writing(writer(disk, chunks, waits));
+  poll_until([&] { return writing.done(); });
+  EXPECT_EQ(chunks, 256);
+  EXPECT_EQ(waits, 256 / 8 - 1);
+}
+
+// Where writes can be aborted, and where they come back in their own time.
+TEST(write_sink, destroyed_with_writes_in_flight_on_any_device) {
+  const temp_folder folder;
+  for_each_kind({kind::malloc, kind::null, kind::uring, kind::aio}, [&](kind k) {
+    auto disk = open_device(k, folder, "d0");
+    const auto data = bytes_of(20000, 14);
+    for (bool somebody_waits : {false, true}) {
+      auto out =
+          std::make_unique<write_sink>(disk, sio::write_sink_options{.chunk = 4096, .depth = 2});
+      sending waiting(out->send(data));
+      EXPECT_EQ(out->position(), 2 * 4096u);
+      if (!somebody_waits) waiting.destroy();
+      out.reset();
+      EXPECT_TRUE(main_thread().operations().empty());
+      if (!somebody_waits) continue;
+      EXPECT_FALSE(waiting.done());
+      main_thread().poll();
+      ASSERT_TRUE(waiting.done());
+      EXPECT_EQ(message_of(waiting.take()), "send into a sink: the sink was destroyed meanwhile");
+    }
+  });
+}
+
 TEST(write_sink, a_coroutine_destroyed_at_each_of_its_suspensions) {
   auto disk = open_malloc("m0", 64 << 10);
   const auto writer = [](const sio::bdev_desc& d) -> sio::task<void> {
@@ -450,6 +494,47 @@ TEST(write_sink, its_thread_ends_while_somebody_waits) {
   });
   other.join();
   EXPECT_EQ(waited, "send into a sink: the thread is exiting");
+}
+
+// Some writes wait for a bdev_io, and go on later than others.
+TEST(write_sink, while_memory_for_io_is_short) {
+  must(init_with_pool(3, 1));
+  auto disk = open_malloc("m0", 256 << 10);
+  auto model = fill_device(disk, 18);
+  const auto data = bytes_of(200'000, 19);
+  std::ranges::copy(data, model.begin() + 700);
+  write_sink out(disk, {.offset = 700, .chunk = 1024, .depth = 8});
+  dice random(20);
+  for (std::size_t at = 0; at < data.size();) {
+    const std::size_t most = random.once_in(4) ? random.roll(1, 5000) : 1024;
+    const std::size_t n = std::min<std::size_t>(most, data.size() - at);
+    must(run(out.send(std::span(data).subspan(at, n))));
+    at += n;
+    if (random.once_in(20)) must(run(out.flush()));
+  }
+  must(run(out.close()));
+  EXPECT_GT(main_thread().statistics().memory_waits, 0u);
+  expect_content(disk, model);
+}
+
+// The rest of a chunk, from another place in its memory than what was written of it before.
+TEST(write_sink, the_rest_of_a_chunk_waits_for_memory) {
+  must(init_with_pool(1, 0));
+  auto disk = open_malloc("m0", 64 << 10);
+  auto model = fill_device(disk, 22);
+  const auto data = bytes_of(2048, 23);
+  std::ranges::copy(data, model.begin());
+  auto buffer = must(sio::dma_buffer::zeroed(512));
+  write_sink out(disk, {.chunk = 4096});
+  must(run(out.send(std::span(data).first(1024))));
+  must(run(out.flush()));
+  must(run(out.send(std::span(data).subspan(1024))));
+  started reading(disk.read(buffer, 0));  // has the only bdev_io
+  started closing(out.close());
+  EXPECT_EQ(main_thread().statistics().memory_waits, 1u);
+  poll_until([&] { return closing.done(); });
+  must(closing.take());
+  expect_content(disk, model);
 }
 
 // Random ranges, chunks and pieces, with flushes between them, byte for byte.

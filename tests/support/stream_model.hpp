@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What the tests of streams and sinks share: devices with errors, and random numbers that a seed
-// repeats.
+// What the tests of streams and sinks share: devices with errors, random numbers that a seed
+// repeats, and how often somebody waits.
 #pragma once
 
 #include "devices.hpp"
 #include "started.hpp"
 
+#include <coroutine>
 #include <cstddef>
 #include <cstdint>
 #include <random>
@@ -46,5 +47,21 @@ inline std::vector<std::byte> device_content(const sio::bdev_desc& disk) {
 inline std::size_t first_difference(std::span<const std::byte> a, std::span<const std::byte> b) {
   return static_cast<std::size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
 }
+
+// co_await of another one, which counts how often it suspends.
+template <class Operation>
+struct counting_waits {
+  bool await_ready() const noexcept { return awaited.await_ready(); }
+  template <class Promise>
+  bool await_suspend(std::coroutine_handle<Promise> me) noexcept {
+    const bool suspends = awaited.await_suspend(me);
+    waits += suspends ? 1 : 0;
+    return suspends;
+  }
+  auto await_resume() { return awaited.await_resume(); }
+
+  Operation awaited;
+  int& waits;
+};
 
 }  // namespace spdk_io_test

@@ -164,7 +164,7 @@ class io_core : public ready_node {
                          std::uint64_t length) noexcept;
   static bool begin_write(io_core& self, void* target, void* buffer, std::uint64_t offset,
                           std::uint64_t length) noexcept;
-  template <auto Submit>
+  template <auto Submit, auto Complete>
   static bool begin_plain(io_core& self, void* target, void* buffer, std::uint64_t offset,
                           std::uint64_t length) noexcept;
   [[gnu::noinline]] bool begin_with_checks() noexcept;

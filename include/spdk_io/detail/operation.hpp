@@ -34,6 +34,11 @@ struct any_token_last {};
 struct any_token : any_token_last {};
 struct own_token : any_token {};
 
+// A node that only its own thread resumes, and that mostly finds at once what it would wait for: it
+// need not be registered for a stop before it is known that it waits.
+template <class Node>
+concept waits_on_own_thread = requires { requires Node::waits_on_own_thread; };
+
 template <class Derived, class T, class Node = ready_node>
 class operation_base : public Node {
  public:
@@ -120,8 +125,17 @@ class operation_base : public Node {
       return false;
     }
     stop_aware_promise& registered_at = promise;
-    if (registered_at.register_operation(self())) this->stop_registered = true;
     continue_with(resume_registered<Promise>, &registered_at);
+    if constexpr (waits_on_own_thread<Node>) {
+      if (!self().begin()) return false;
+      if (promise.get_stop_token().stop_requested()) [[unlikely]] {
+        self().request_stop();  // by what it has started
+      } else if (registered_at.register_operation(self())) {
+        this->stop_registered = true;
+      }
+      return true;
+    }
+    if (registered_at.register_operation(self())) this->stop_registered = true;
     if (self().begin()) return true;
     leave_promise(*this);
     return false;

@@ -61,6 +61,8 @@ class wait_point {
 
 class point_wait : public ready_node {
  public:
+  static constexpr bool waits_on_own_thread = true;  // see operation.hpp
+
   void request_stop() noexcept;
   void refuse_stopped() noexcept { end_ = end::stopped; }
 
