@@ -15,7 +15,7 @@ def measured(build, limit):
     cost = os.path.join(build, "bench", "spdk-io-cost")
     if limit["what"] == "instructions":
         each = counts.instructions(cost, limit["candidate"], limit["depth"])
-        return each - counts.instructions(cost, "raw", limit["depth"])
+        return each - counts.instructions(cost, limit.get("beyond", "raw"), limit["depth"])
     if limit["what"] == "allocations":
         return counts.allocations(cost, limit["candidate"], limit["depth"])
     if limit["what"] == "frame":
@@ -41,7 +41,8 @@ def name_of(limit):
                 f"{limit['candidate']}, depth 32")
     if limit["what"] == "memory":
         return f"heap bytes that one more {limit['of']} takes beyond SPDK's"
-    added = "instructions added to raw callbacks" if limit["what"] == "instructions" else "heap allocations"
+    base = limit.get("beyond", "raw callbacks")
+    added = f"instructions added to {base}" if limit["what"] == "instructions" else "heap allocations"
     return f"{added}, {limit['candidate']}, depth {limit['depth']}"
 
 
