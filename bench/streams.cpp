@@ -3,8 +3,11 @@
 
 #include "peer.hpp"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <utility>
@@ -31,7 +34,7 @@ struct stream_world {
     disk = must(device.channel());
     size -= size % chunk;
     buffers = must(sio::dma_buffer::zeroed(chunk * depth));
-    source.resize(chunk);
+    source = must(sio::dma_buffer::zeroed(chunk));
   }
 
   static constexpr std::uint64_t malloc_size = 64 << 20;
@@ -44,7 +47,7 @@ struct stream_world {
   sio::bdev_desc device;
   sio::io_channel disk;
   sio::dma_buffer buffers;
-  std::vector<std::byte> source;
+  sio::dma_buffer source;  // aligned: how fast it is copied depends on where it lies
   std::uint64_t next = 0;
 };
 
@@ -106,7 +109,7 @@ sio::task<sio::result<void>> write_by_sink(stream_world& w, std::uint32_t) {
     const std::uint64_t now = std::min(left, w.size / w.chunk);
     sio::write_sink out(w.disk, {.length = now * w.chunk, .chunk = w.chunk, .depth = w.depth});
     for (std::uint64_t i = 0; i < now; ++i) {
-      if (auto r = co_await out.send(w.source); !r) co_return r;
+      if (auto r = co_await out.send({w.source.data(), w.source.size()}); !r) co_return r;
     }
     if (auto r = co_await out.close(); !r) co_return r;
     left -= now;
@@ -153,6 +156,13 @@ void channel_round_trips(io_world& world, peer& other, std::uint64_t count) {
                       sio::idle::spin{}));
 }
 
+// SPDK's heap for DMA keeps what is freed. On lite it is the C library's, which would give a
+// stream's memory back to the kernel, for the next stream to fetch it page by page.
+void keep_freed_memory() {
+  ::mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+}
+
 }  // namespace
 
 std::vector<stream_case> stream_cases() {
@@ -166,6 +176,7 @@ std::vector<stream_case> stream_cases() {
 
 std::vector<candidate> stream_candidates(io_world& world, const stream_case& what,
                                          std::uint64_t count) {
+  keep_freed_memory();
   auto w = std::make_shared<stream_world>(world, what, count);
   return {{"read_by_hand", [w] { run(*w, w->depth, read_by_hand); }},
           {"read_stream", [w] { run(*w, 1, read_by_stream); }},

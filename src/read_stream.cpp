@@ -76,13 +76,10 @@ class detail::read_ahead {
     return std::optional<read_chunk>();
   }
 
-  // True: it was the last, and the stream has gone.
-  [[nodiscard]] bool give_back(place& p) noexcept {
-    point_.check_os_thread("a chunk of a read_stream");
-    p.at = stage::free;
-    p.next = free_;
-    free_ = &p;
-    return (closed_ || point_.waited_for()) && use_at_once();
+  void give_back(place& p) noexcept {
+    if (!point_.at_home() || closed_ || point_.waited_for()) [[unlikely]]
+      return give_back_with_checks(p);
+    set_free(p);
   }
 
   // The stream goes. True if no chunk is held.
@@ -97,12 +94,22 @@ class detail::read_ahead {
   }
 
  private:
-  // What was given back is waited for, or nobody will want it. True: see give_back().
-  [[gnu::noinline]] bool use_at_once() noexcept {
-    if (closed_) return !any_held();
-    submit();
-    if (can_hand_out()) point_.wake_later();  // it failed at once
-    return false;
+  void set_free(place& p) noexcept {
+    p.at = stage::free;
+    p.next = free_;
+    free_ = &p;
+  }
+  // It is waited for, or nobody will want it; where the stream has gone, it goes with its last
+  // chunk.
+  [[gnu::noinline]] void give_back_with_checks(place& p) noexcept {
+    point_.check_os_thread("a chunk of a read_stream");
+    set_free(p);
+    if (closed_) {
+      if (!any_held()) delete this;
+    } else if (point_.waited_for()) {
+      submit();
+      if (can_hand_out()) point_.wake_later();  // it failed at once
+    }
   }
 
   bool any_held() const noexcept {
@@ -239,11 +246,6 @@ class detail::read_ahead {
 
 using detail::read_ahead;
 
-namespace {
-// Out of the way of those who rarely come to it.
-[[gnu::noinline, gnu::cold]] void destroy(read_ahead* state) noexcept { delete state; }
-}  // namespace
-
 read_stream::read_stream(const bdev_desc& disk, const read_stream_options& options)
     : state_(new read_ahead(detail::stream_device(disk), options)) {}
 read_stream::read_stream(const io_channel& disk, const read_stream_options& options)
@@ -256,11 +258,7 @@ read_stream::~read_stream() {
 std::size_t read_stream::ahead() const noexcept { return state_ ? state_->ahead() : 0; }
 std::size_t read_stream::memory() const noexcept { return state_ ? state_->memory() : 0; }
 
-void read_chunk::give_back(detail::read_place& p) noexcept {
-  read_ahead* const owner = p.owner;
-  if (owner->give_back(p)) [[unlikely]]
-    destroy(owner);
-}
+void read_chunk::give_back(detail::read_place& p) noexcept { p.owner->give_back(p); }
 
 bool next_chunk_operation::begin() noexcept {
   if (!claim_here(state_ ? &state_->point() : nullptr) || state_->prepare()) return false;

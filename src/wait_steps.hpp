@@ -9,8 +9,10 @@
 
 namespace spdk_io::inline SPDK_IO_ABI::detail {
 
+inline bool wait_point::at_home() const noexcept { return home_.get() == current_thread; }
+
 inline void wait_point::check_os_thread(std::string_view what) const noexcept {
-  if (home_.get() != current_thread) [[unlikely]]
+  if (!at_home()) [[unlikely]]
     check_os_thread_by_home(what);
 }
 

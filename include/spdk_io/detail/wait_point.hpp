@@ -40,8 +40,10 @@ class wait_point {
 
   // The thread that it belongs to, from the first wait on.
   thread_state* home() const noexcept { return home_.get(); }
+  // That thread acts here now.
+  inline bool at_home() const noexcept;
   // Ends the program if this is another OS thread than that of a thread that has not ended.
-  // (That, and what an element takes besides, is in src/wait_steps.hpp.)
+  // (Both, and what an element takes besides, are in src/wait_steps.hpp.)
   inline void check_os_thread(std::string_view what) const noexcept;
 
  private:
